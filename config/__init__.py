@@ -1,0 +1,7 @@
+"""Settings, URLs, the Celery app and the process that runs everything in one place."""
+
+from __future__ import annotations
+
+from config.celery import app as celery_app
+
+__all__ = ["celery_app"]

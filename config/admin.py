@@ -1,0 +1,28 @@
+"""What the admin does not show: tables of libraries that nobody edits by hand."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django_celery_beat import admin as beat_admin  # noqa: F401  # registers what we take out
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
+from knox import admin as knox_admin  # noqa: F401
+from knox.models import AuthToken
+
+# The timetable comes from the settings, tokens from the API: an edit here would be overwritten,
+# or would make a token whose value nobody ever sees.
+for _model in (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+    AuthToken,
+):
+    if admin.site.is_registered(_model):
+        admin.site.unregister(_model)
