@@ -1,0 +1,3 @@
+"""What administrators set up: projects, members, resource groups, data sources."""
+
+from __future__ import annotations

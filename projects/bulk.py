@@ -1,0 +1,61 @@
+"""Set-based writing: COPY for new rows, and repetition of what a deadlock undid."""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from django.db import OperationalError, connection, transaction
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# PostgreSQL's codes: deadlock_detected, serialization_failure.
+_REPEATABLE = {"40P01", "40001"}
+_ATTEMPTS = 8
+
+
+def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """COPY `rows` into `table` on Django's connection, in its transaction; return their number.
+
+    Mappings and lists are written as JSON. The caller names every column without a default.
+    """
+    names = ", ".join(f'"{column}"' for column in columns)
+    count = 0
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy,
+    ):
+        for row in rows:
+            copy.write_row(
+                [json.dumps(value) if isinstance(value, dict | list) else value for value in row]
+            )
+            count += 1
+    return count
+
+
+def repeat_on_deadlock(verb: Callable[P, R]) -> Callable[P, R]:
+    """Run a verb that owns its transaction again when PostgreSQL chose it as a deadlock's victim.
+
+    Inside somebody else's transaction the error is passed on: only its owner can begin again.
+    """
+
+    @functools.wraps(verb)
+    def repeated(*args: P.args, **kwargs: P.kwargs) -> R:
+        attempt = 1
+        while True:
+            try:
+                return verb(*args, **kwargs)
+            except OperationalError as error:
+                state = getattr(error.__cause__, "sqlstate", None)
+                nested = transaction.get_connection().in_atomic_block
+                if state not in _REPEATABLE or nested or attempt == _ATTEMPTS:
+                    raise
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # so that rivals part ways
+            attempt += 1
+
+    return repeated

@@ -1,0 +1,38 @@
+"""A data source: a database that SQL tasks may name."""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from projects.models.project import Project
+from projects.secrets import EncryptedTextField
+
+
+class DataSource(models.Model):
+    """An SQLAlchemy URL under a name; its password is encrypted at rest and shown to nobody."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="data_sources")
+    name = models.CharField(
+        max_length=64, validators=[RegexValidator(r"^[\w.-]+$", "Use letters, digits, . - and _.")]
+    )
+    url = models.CharField(
+        max_length=500,
+        help_text="SQLAlchemy URL without the password: postgresql+psycopg://user@host/database.",
+    )
+    password = EncryptedTextField(blank=True, default="")
+    description = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["project_id", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "name"],
+                name="data_source_name_in_project",
+                violation_error_message="The project has a data source of this name already.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

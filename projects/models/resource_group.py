@@ -1,0 +1,62 @@
+"""A resource group: a queue of workers with a number of slots."""
+
+from __future__ import annotations
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+from projects.models.project import Project
+
+DEFAULT_GROUP = "default"
+_QUEUE_PREFIX = "tidemill.group."
+
+
+def group_of_queue(queue: str) -> str:
+    """Return the name of the group whose workers consume the queue."""
+    return queue.removeprefix(_QUEUE_PREFIX)
+
+
+class ResourceGroup(models.Model):
+    """Workers that take their work from one queue; at most `slots` executions at a time."""
+
+    class Kind(models.TextChoices):
+        SHARED = "shared", "Shared"  # used by every project
+        EXCLUSIVE = "exclusive", "Exclusive"  # used by the projects it is attached to
+        SERVERLESS = "serverless", "Serverless"  # like exclusive, sized by its operator
+
+    name = models.CharField(
+        max_length=64,
+        unique=True,
+        validators=[RegexValidator(r"^[a-z0-9][a-z0-9_.-]*$", "Use a-z, 0-9, dot, dash and _.")],
+        help_text="Also the name of the workers' queue: tidemill.group.<name>.",
+    )
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.SHARED)
+    description = models.TextField(blank=True)
+    slots = models.PositiveIntegerField(
+        default=8,
+        validators=[MinValueValidator(0), MaxValueValidator(100_000)],
+        help_text="Executions at a time over all workers; 0 holds everything back.",
+    )
+    log_retention_days = models.PositiveIntegerField(
+        default=7,
+        validators=[MinValueValidator(1), MaxValueValidator(3660)],
+        help_text="Days for which logs are kept: 7 on shared groups, 30 on others.",
+    )
+    projects = models.ManyToManyField(
+        Project,
+        related_name="resource_groups",
+        blank=True,
+        help_text="The projects that may use an exclusive or serverless group.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def queue(self) -> str:
+        """The Celery queue of the group's workers."""
+        return f"{_QUEUE_PREFIX}{self.name}"
