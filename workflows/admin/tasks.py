@@ -1,0 +1,349 @@
+"""Tasks: list, page, the form of the draft, submission (T1, T3, T8, T9, T11–T13)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+
+from projects import clock
+from projects.admin.answering import report
+from projects.admin.extensions import entry_actions
+from projects.admin.projects import project_choices
+from projects.admin.scoped import ScopedAdmin
+from projects.refusals import Refusal
+from projects.roles import Right
+from projects.showing import NOTHING, badge, link, names, when
+from workflows.admin.changing_status import STATUS_VERBS, confirm_status, status_view
+from workflows.admin.choices import (
+    folder_choices,
+    group_choices,
+    owner_choices,
+    workflow_choices,
+)
+from workflows.admin.task_form import TaskForm, conditional_fields, config_names
+from workflows.admin.task_page import diff_context, page_context, preview_context
+from workflows.choices import TaskStatus
+from workflows.drafts import create_task, delete_draft_task
+from workflows.filters import TaskFilter
+from workflows.models import Task
+from workflows.submission import SubmissionRefused, submit_tasks
+from workflows.task_editing import update_task
+from workflows.task_status import with_status
+
+MOST_SUBMITTED = 2_000
+_SUBMITTED = {
+    "submitted": "submitted",
+    "reactivated": "submitted again, and back in operations",
+    "unchanged": "the draft has not changed: nothing was done",
+}
+
+
+@admin.register(Task)
+class TaskAdmin(ScopedAdmin):
+    """The tasks of the user's projects."""
+
+    add_right = change_right = delete_right = Right.DEVELOP
+    filterset = TaskFilter
+    shown_filters = {
+        "status": "Status",
+        "project": "Project",
+        "workflow": "Workflow",
+        "folder": "Folder",
+        "type": "Type",
+        "cycle": "Cycle",
+        "resource_group": "Resource group",
+        "owner": "Owner",
+    }
+    filter_choices = {
+        "project": project_choices,
+        "workflow": workflow_choices,
+        "folder": folder_choices,
+        "resource_group": group_choices,
+        "owner": owner_choices,
+    }
+    form = TaskForm
+    list_display = (
+        "name_shown",
+        "status_shown",
+        "workflow_shown",
+        "type",
+        "cycle_shown",
+        "next_fire",
+        "owners_shown",
+        "folder_shown",
+        "resource_group",
+        "submitted",
+        "first_run",
+        "created",
+        "effective_since",
+        "effective_till",
+        "project",
+    )
+    list_display_links = ("name_shown",)
+    list_before_template = "tidemill/list_before.html"
+    ordering = ("workflow__name", "position", "name")
+    actions = ("submit_chosen", "start_chosen", "pause_chosen", "offline_chosen")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "workflow",
+                    "name",
+                    "type",
+                    "description",
+                    "code",
+                    *config_names(),
+                    "owners",
+                )
+            },
+        ),
+        (
+            "Schedule",
+            {
+                "fields": (
+                    "schedule_cycle",
+                    "schedule_every",
+                    "schedule_from",
+                    "schedule_until",
+                    "schedule_hours",
+                    "schedule_minute",
+                    "schedule_weekdays",
+                    "schedule_days",
+                    "schedule_dates",
+                    "schedule_at",
+                    "schedule_expression",
+                    "schedule_time_zone",
+                    "schedule_effective_from",
+                    "schedule_effective_until",
+                )
+            },
+        ),
+        ("Dependencies", {"fields": ("depends_on", "self_dependent")}),
+        ("Parameters", {"fields": ("parameters",)}),
+        (
+            "Running",
+            {
+                "fields": (
+                    "priority",
+                    "resource_group",
+                    "max_parallel",
+                    "timeout",
+                    "retries_limit",
+                    "retries_interval",
+                    "retries_backoff",
+                    "retries_max_interval",
+                    "catch_up",
+                )
+            },
+        ),
+    )
+    conditional_fields = conditional_fields()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows = super().get_queryset(request)
+        return with_status(
+            rows.select_related(
+                "project", "workflow__folder", "workflow__project", "resource_group", "version"
+            )
+            .prefetch_related("owners")
+            .defer("version__definition"),
+            clock.now(),
+        )
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        kwargs["fields"] = ("name",)  # the others are the form's own, not the model's
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type(form.__name__, (form,), {"request": request})
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        own = [
+            path("status/<str:key>/", wrap(self.change_status), name="workflows_task_status"),
+            path("<int:pk>/edit/", wrap(self.edit), name="workflows_task_edit"),
+            path("<int:pk>/submit/", wrap(self.submit), name="workflows_task_submit"),
+            path("<int:pk>/preview/", wrap(self.preview), name="workflows_task_preview"),
+            path(
+                "<int:pk>/version/<int:number>/", wrap(self.version), name="workflows_task_version"
+            ),
+        ]
+        return own + super().get_urls()
+
+    # --- list ----------------------------------------------------------------------------------
+
+    @display(description="Task", ordering="name")
+    def name_shown(self, obj: Task) -> SafeString:
+        return format_html('{} <span class="tm-note">#{}</span>', obj.name, obj.pk)
+
+    @display(description="Status", ordering="effective_status")
+    def status_shown(self, obj: Any) -> SafeString:
+        return badge(obj.effective_status, TaskStatus(obj.effective_status).label)
+
+    @display(description="Workflow", ordering="workflow__name")
+    def workflow_shown(self, obj: Task) -> SafeString:
+        url = reverse("admin:workflows_workflow_change", args=[obj.workflow_id])
+        return link(url, obj.workflow.name)
+
+    @display(description="Cycle", ordering="cycle")
+    def cycle_shown(self, obj: Task) -> str | SafeString:
+        return obj.cycle.replace("_", " ") if obj.cycle else NOTHING
+
+    @display(description="Next instance", ordering="next_fire_at")
+    def next_fire(self, obj: Task) -> SafeString:
+        return self._when(obj, obj.next_fire_at)
+
+    @display(description="Owners")
+    def owners_shown(self, obj: Task) -> SafeString:
+        return names(obj.owners.all())
+
+    @display(description="Folder", ordering="workflow__folder__path")
+    def folder_shown(self, obj: Task) -> str | SafeString:
+        return obj.workflow.folder.path if obj.workflow.folder else NOTHING
+
+    @display(description="Last submission", ordering="last_submitted_at")
+    def submitted(self, obj: Task) -> SafeString:
+        return self._when(obj, obj.last_submitted_at)
+
+    @display(description="First run", ordering="first_run_at")
+    def first_run(self, obj: Task) -> SafeString:
+        return self._when(obj, obj.first_run_at)
+
+    @display(description="Created", ordering="created_at")
+    def created(self, obj: Task) -> SafeString:
+        return self._when(obj, obj.created_at)
+
+    @display(description="Effective from", ordering="effective_from")
+    def effective_since(self, obj: Task) -> SafeString:
+        return self._when(obj, obj.effective_from)
+
+    @display(description="Effective until", ordering="effective_until")
+    def effective_till(self, obj: Task) -> SafeString:
+        return self._when(obj, obj.effective_until)
+
+    def _when(self, obj: Task, moment: Any) -> SafeString:
+        return when(moment, obj.version.time_zone if obj.version else obj.project.time_zone)
+
+    # --- actions -------------------------------------------------------------------------------
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return super().get_actions(request) | entry_actions(request, Task)
+
+    @action(description="Submit", permissions=["develop"])
+    def submit_chosen(self, request: HttpRequest, queryset: QuerySet) -> None:
+        ids = list(queryset.order_by().values_list("pk", flat=True)[:MOST_SUBMITTED])
+        result = self.attempt(request, submit_tasks, task_ids=ids)
+        if result is not None:
+            report(request, result, "submitted", "task")
+
+    @action(description="Start …", permissions=["operate"])
+    def start_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "start", queryset)
+
+    @action(description="Pause …", permissions=["operate"])
+    def pause_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "pause", queryset)
+
+    @action(description="Take offline …", permissions=["operate"])
+    def offline_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "offline", queryset)
+
+    def _confirm(self, request: HttpRequest, key: str, queryset: QuerySet) -> HttpResponse:
+        ids = queryset.order_by().values_list("pk", flat=True)
+        return confirm_status(self, request, STATUS_VERBS[key], ids)
+
+    def change_status(self, request: HttpRequest, key: str) -> HttpResponse:
+        return status_view(self, request, key)
+
+    # --- the page of one -----------------------------------------------------------------------
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        return self._task_page(request, self.require_object(request, object_id))
+
+    def _task_page(self, request: HttpRequest, task: Task, **context: Any) -> HttpResponse:
+        found = {"opts": self.opts, "original": task, **page_context(request, task), **context}
+        return self.page(request, "workflows/task.html", task.name, found)
+
+    def edit(self, request: HttpRequest, pk: int) -> HttpResponse:
+        self.require_object(request, pk, Right.DEVELOP)
+        return self.changeform_view(request, str(pk))
+
+    def submit(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Submit the draft with a comment; what is wrong with it stands above the page."""
+        task = self.require_object(request, pk)
+        if request.method != "POST":
+            return HttpResponseRedirect(self.url("change", pk))
+        comment = request.POST.get("comment", "").strip()
+        try:
+            result = submit_tasks(actor=request.user, task_ids=[pk], comment=comment)
+        except SubmissionRefused as refusal:
+            return self._task_page(request, task, problems=refusal.problems, comment=comment)
+        except Refusal as refusal:
+            self.message_user(request, refusal.detail, "error")
+        else:
+            self.message_user(request, f"{task.name}: {_SUBMITTED[result.outcomes[0].code]}.")
+        return HttpResponseRedirect(self.url("change", pk))
+
+    def preview(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The parameters on a date, and the planned times that follow; a part of the page."""
+        task = self.require_object(request, pk)
+        return render(request, "workflows/preview.html", preview_context(request, task))
+
+    def version(self, request: HttpRequest, pk: int, number: int) -> HttpResponse:
+        """What a version changed; number 0 is the draft. A part of the page."""
+        task = self.require_object(request, pk)
+        context = diff_context(task, number)
+        if context is None:
+            raise Http404
+        return render(request, "workflows/version.html", context)
+
+    # --- saving --------------------------------------------------------------------------------
+
+    def create(self, request: HttpRequest, form: Any) -> Task:
+        owners = [user.pk for user in form.cleaned_data["owners"]]
+        return create_task(
+            actor=request.user,
+            workflow_id=form.cleaned_data["workflow"].pk,
+            name=form.cleaned_data["name"],
+            draft=form.draft(),
+            owner_ids=owners or None,
+        )
+
+    def update(self, request: HttpRequest, obj: Any, form: Any) -> None:
+        data, changed = form.cleaned_data, set(form.changed_data)
+        owners = [user.pk for user in data["owners"]] if "owners" in changed else None
+        update_task(
+            actor=request.user,
+            task_id=obj.pk,
+            name=data["name"] if "name" in changed else None,
+            draft=form.draft() if changed - {"name", "owners"} else None,
+            owner_ids=owners,
+        )
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        delete_draft_task(actor=request.user, task_id=obj.pk)
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        return HttpResponseRedirect(self.url("change", obj.pk))
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        self.message_user(request, "The draft was saved; submit it to put it into force.")
+        return HttpResponseRedirect(self.url("change", obj.pk))

@@ -1,0 +1,351 @@
+"""Workflows: list, page with the drawn graph, settings, import and export (W1, W3, item 2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Max, Min, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+)
+
+from projects import clock
+from projects.access import projects_with, scope
+from projects.admin.answering import report
+from projects.admin.extensions import entries_of, entry_actions
+from projects.admin.projects import project_choices
+from projects.admin.rights import may
+from projects.admin.scoped import ScopedAdmin
+from projects.models import Project
+from projects.roles import Right
+from projects.showing import NOTHING, names, tone_of, when
+from workflows.admin.changing_status import STATUS_VERBS, confirm_status
+from workflows.admin.choices import folder_choices, owner_choices
+from workflows.admin.graphs import workflow_graph
+from workflows.admin.importing import import_view
+from workflows.bundles.exporting import export_workflows
+from workflows.choices import TaskStatus
+from workflows.filters import WorkflowFilter
+from workflows.models import Folder, Task, Workflow
+from workflows.owners import possible_owners
+from workflows.submission import submit_workflow
+from workflows.task_status import status_at
+from workflows.workflow_deletion import delete_draft_workflow
+from workflows.workflow_editing import create_workflow, update_workflow
+
+MOST_EXPORTED = 500
+
+
+class WorkflowForm(forms.ModelForm):
+    """A workflow's settings; its project is chosen once."""
+
+    project = forms.ModelChoiceField(Project.objects.none(), widget=UnfoldAdminSelectWidget)
+    folder = forms.ModelChoiceField(
+        Folder.objects.none(),
+        required=False,
+        empty_label="(the project's root)",
+        widget=UnfoldAdminSelectWidget,
+    )
+    description = forms.CharField(
+        required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3})
+    )
+    owners = forms.ModelMultipleChoiceField(
+        get_user_model().objects.none(),
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Members of the project; nobody chosen: you.",
+    )
+
+    class Meta:
+        model = Workflow
+        fields = ("project", "name", "folder", "description", "time_zone")
+
+    request: HttpRequest
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        user, workflow = self.request.user, self.instance
+        fields: dict[str, Any] = self.fields
+        projects = projects_with(user, Right.DEVELOP)
+        folders = scope(Folder.objects.select_related("project"), user, Right.DEVELOP)
+        if workflow.pk:
+            fields["project"].disabled = True
+            projects = Project.objects.filter(pk=workflow.project_id)
+            folders = folders.filter(project=workflow.project_id)
+            owners = possible_owners(workflow.project_id)
+            self.initial["owners"] = list(workflow.owners.values_list("pk", flat=True))
+        else:
+            member = Q(memberships__project__in=projects) | Q(is_superuser=True)
+            owners = get_user_model().objects.filter(member, is_active=True).distinct()
+        fields["project"].queryset = projects
+        fields["folder"].queryset = folders.order_by("project__name", "path")
+        fields["folder"].label_from_instance = lambda one: f"{one.project.name}: {one.path}"
+        fields["owners"].queryset = owners.order_by("username")
+
+    def _post_clean(self) -> None:
+        """The verbs check names and zones."""
+
+    def values(self) -> dict[str, Any]:
+        """Return the arguments of the verbs, without the project."""
+        data = self.cleaned_data
+        return {
+            "name": data["name"],
+            "folder_id": data["folder"].pk if data["folder"] else None,
+            "description": data["description"],
+            "time_zone": data["time_zone"],
+            "owner_ids": [user.pk for user in data["owners"]],
+        }
+
+
+@admin.register(Workflow)
+class WorkflowAdmin(ScopedAdmin):
+    """The workflows of the user's projects."""
+
+    add_right = change_right = delete_right = Right.DEVELOP
+    filterset = WorkflowFilter
+    shown_filters = {"project": "Project", "folder": "Folder", "owner": "Owner"}
+    filter_choices = {
+        "project": project_choices,
+        "folder": folder_choices,
+        "owner": owner_choices,
+    }
+    form = WorkflowForm
+    fields = ("project", "name", "folder", "description", "time_zone", "owners")
+    list_display = (
+        "name",
+        "id",
+        "project",
+        "folder_shown",
+        "owners_shown",
+        "tasks_shown",
+        "first_submission",
+        "last_submission",
+    )
+    list_before_template = "tidemill/list_before.html"
+    ordering = ("project__name", "name")
+    actions = (
+        "submit_chosen",
+        "start_chosen",
+        "pause_chosen",
+        "offline_chosen",
+        "export_chosen",
+    )
+    actions_list = ("import_file",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        expired = Q(tasks__effective_until__lt=clock.now())
+        counts = {
+            "drafts": Q(tasks__status=TaskStatus.DRAFT),
+            "scheduling": Q(tasks__status=TaskStatus.SCHEDULING) & ~expired,
+            "paused": Q(tasks__status=TaskStatus.PAUSED) & ~expired,
+            "offline": Q(tasks__status=TaskStatus.OFFLINE),
+            "invalid": Q(tasks__status__in=["SCHEDULING", "PAUSED"]) & expired,
+        }
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("project", "folder")
+            .prefetch_related("owners")
+            .annotate(
+                first_submitted=Min("tasks__first_submitted_at"),
+                last_submitted=Max("tasks__last_submitted_at"),
+                task_total=Count("tasks"),
+                **{name: Count("tasks", filter=one) for name, one in counts.items()},
+            )
+        )
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type(form.__name__, (form,), {"request": request})
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        own = [
+            path("import/", wrap(self.import_page), name="workflows_workflow_import"),
+            path("<int:pk>/edit/", wrap(self.edit), name="workflows_workflow_edit"),
+            path("<int:pk>/export/", wrap(self.export), name="workflows_workflow_export"),
+            path("<int:pk>/submit/", wrap(self.submit), name="workflows_workflow_submit"),
+        ]
+        return own + super().get_urls()
+
+    # --- list ----------------------------------------------------------------------------------
+
+    @display(description="Folder", ordering="folder__path")
+    def folder_shown(self, obj: Workflow) -> str | SafeString:
+        return obj.folder.path if obj.folder else NOTHING
+
+    @display(description="Owners")
+    def owners_shown(self, obj: Workflow) -> SafeString:
+        return names(obj.owners.all())
+
+    @display(description="Tasks", ordering="task_total")
+    def tasks_shown(self, obj: Any) -> SafeString:
+        parts = [
+            ("SCHEDULING", obj.scheduling, "scheduling"),
+            ("PAUSED", obj.paused, "paused"),
+            ("INVALID", obj.invalid, "invalid"),
+            ("OFFLINE", obj.offline, "offline"),
+            ("DRAFT", obj.drafts, "draft"),
+        ]
+        chips = format_html_join(
+            " ",
+            '<span class="tm-badge tm-tone-{}">{} {}</span>',
+            ((tone_of(status), number, word) for status, number, word in parts if number),
+        )
+        return format_html("{} {}", f"{obj.task_total:,}", chips)
+
+    @display(description="First submission", ordering="first_submitted")
+    def first_submission(self, obj: Any) -> SafeString:
+        return when(obj.first_submitted, obj.project.time_zone)
+
+    @display(description="Last submission", ordering="last_submitted")
+    def last_submission(self, obj: Any) -> SafeString:
+        return when(obj.last_submitted, obj.project.time_zone)
+
+    # --- actions -------------------------------------------------------------------------------
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        return actions | entry_actions(request, Workflow)
+
+    @action(description="Submit all tasks", permissions=["develop"])
+    def submit_chosen(self, request: HttpRequest, queryset: QuerySet) -> None:
+        for pk in queryset.order_by("pk").values_list("pk", flat=True)[:MOST_EXPORTED]:
+            self._submit(request, pk, "")
+
+    @action(description="Start tasks …", permissions=["operate"])
+    def start_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._status(request, "start", queryset)
+
+    @action(description="Pause tasks …", permissions=["operate"])
+    def pause_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._status(request, "pause", queryset)
+
+    @action(description="Take tasks offline …", permissions=["operate"])
+    def offline_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._status(request, "offline", queryset)
+
+    @action(description="Export as YAML")
+    def export_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        ids = list(queryset.order_by("name").values_list("pk", flat=True)[:MOST_EXPORTED])
+        return _as_file("workflows.yaml", export_workflows(ids).values())
+
+    @action(description="Import YAML …", icon="upload_file", permissions=["develop"])
+    def import_file(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:workflows_workflow_import"))
+
+    def _status(self, request: HttpRequest, key: str, queryset: QuerySet) -> HttpResponse:
+        tasks = Task.objects.filter(workflow__in=queryset.order_by().values("pk"))
+        ids = list(tasks.exclude(status=TaskStatus.DRAFT).values_list("pk", flat=True))
+        return confirm_status(self, request, STATUS_VERBS[key], ids)
+
+    def _submit(self, request: HttpRequest, pk: int, comment: str) -> None:
+        result = self.attempt(request, submit_workflow, workflow_id=pk, comment=comment)
+        if result is not None:
+            report(request, result, "submitted", "task")
+
+    # --- pages ---------------------------------------------------------------------------------
+
+    def import_page(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        return import_view(self, request)
+
+    def edit(self, request: HttpRequest, pk: int) -> HttpResponse:
+        self.require_object(request, pk, Right.DEVELOP)
+        return self.changeform_view(request, str(pk))
+
+    def export(self, request: HttpRequest, pk: int) -> HttpResponse:
+        workflow = self.require_object(request, pk)
+        return _as_file(f"{workflow.name}.yaml", export_workflows([pk]).values())
+
+    def submit(self, request: HttpRequest, pk: int) -> HttpResponse:
+        self.require_object(request, pk)
+        if request.method == "POST":
+            self._submit(request, pk, request.POST.get("comment", "").strip())
+        return HttpResponseRedirect(self.url("change", pk))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        workflow = self.require_object(request, object_id)
+        now = clock.now()
+        tasks = list(
+            workflow.tasks.select_related("resource_group", "version", "workflow").defer(
+                "version__definition"
+            )
+        )
+        may_operate = may(request, Right.OPERATE, workflow.project_id)
+        context = {
+            "opts": self.opts,
+            "original": workflow,
+            "workflow": workflow,
+            "zone": workflow.time_zone or workflow.project.time_zone,
+            "rows": [(task, status_at(task, now)) for task in tasks],
+            "graph": workflow_graph(request, tasks),
+            "owners": list(workflow.owners.all()),
+            "may_develop": may(request, Right.DEVELOP, workflow.project_id),
+            "may_operate": may_operate,
+            "status_verbs": STATUS_VERBS.values(),
+            "task_ids": ",".join(str(task.pk) for task in tasks if task.status != TaskStatus.DRAFT),
+            "entries": [
+                (entry, entry.address(request, [workflow.pk]))
+                for entry in entries_of(Workflow)
+                if may(request, entry.right, workflow.project_id)
+            ],
+        }
+        return self.page(request, "workflows/workflow.html", workflow.name, context)
+
+    # --- saving --------------------------------------------------------------------------------
+
+    def create(self, request: HttpRequest, form: Any) -> Workflow:
+        values = form.values()
+        owner_ids = values.pop("owner_ids") or None
+        return create_workflow(
+            actor=request.user,
+            project_id=form.cleaned_data["project"].pk,
+            owner_ids=owner_ids,
+            **values,
+        )
+
+    def update(self, request: HttpRequest, obj: Any, form: Any) -> None:
+        sources = {"folder": "folder_id", "owners": "owner_ids"}
+        changed = {sources.get(name, name) for name in form.changed_data}
+        values: Any = {name: value for name, value in form.values().items() if name in changed}
+        if values:
+            update_workflow(actor=request.user, workflow_id=obj.pk, changes=values)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        delete_draft_workflow(actor=request.user, workflow_id=obj.pk)
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        return HttpResponseRedirect(self.url("change", obj.pk))
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return HttpResponseRedirect(self.url("change", obj.pk))
+
+
+def _as_file(name: str, texts: Any) -> HttpResponse:
+    response = HttpResponse("---\n".join(texts), content_type="application/yaml; charset=utf-8")
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
+    response["Content-Disposition"] = f'attachment; filename="{safe}"'
+    return response

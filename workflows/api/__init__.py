@@ -1,0 +1,3 @@
+"""The REST API of workflows."""
+
+from __future__ import annotations

@@ -1,0 +1,96 @@
+"""A task: the draft people edit, and what of it is in operations."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from projects.models import Project, ResourceGroup
+from projects.models.project import validate_name
+from workflows.choices import CYCLE_CHOICES, Priority, TaskStatus
+from workflows.models.workflow import Workflow
+
+
+class Task(models.Model):
+    """A unit of work. `draft` is a definition's mapping; `version` is the submitted one.
+
+    The columns from `type` to `max_parallel` repeat the submitted version's fields, so that lists
+    filter and sort and the engine reads limits without opening JSON. Submission alone writes them;
+    a task that was never submitted has its draft's type.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="tasks")
+    name = models.CharField(max_length=100, validators=[validate_name])
+    draft = models.JSONField(default=dict)
+    position = models.PositiveIntegerField(default=0, help_text="Its place in the workflow's file.")
+    status = models.CharField(
+        max_length=16, choices=TaskStatus.choices, default=TaskStatus.DRAFT, editable=False
+    )
+    version = models.ForeignKey(
+        "workflows.TaskVersion",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    owners = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, blank=True, related_name="owned_tasks"
+    )
+
+    type = models.CharField(max_length=64, editable=False, default="")
+    cycle = models.CharField(max_length=16, choices=CYCLE_CHOICES, blank=True, editable=False)
+    priority = models.PositiveSmallIntegerField(
+        choices=Priority.choices, default=Priority.NORMAL, editable=False
+    )
+    resource_group = models.ForeignKey(
+        ResourceGroup, null=True, editable=False, on_delete=models.PROTECT, related_name="tasks"
+    )
+    effective_from = models.DateTimeField(null=True, editable=False)
+    effective_until = models.DateTimeField(null=True, editable=False)
+    self_dependent = models.BooleanField(default=False, editable=False)
+    max_parallel = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Executions of the task at a time; empty: no limit."
+    )
+
+    # Since when the schedule counts: slots before it were never owed, so nobody waits for them.
+    scheduling_since = models.DateTimeField(null=True, editable=False)
+    # Generation's watermark: every fire up to here has been dealt with; the next one is due then.
+    generated_until = models.DateTimeField(null=True, editable=False)
+    next_fire_at = models.DateTimeField(null=True, editable=False)
+
+    first_submitted_at = models.DateTimeField(null=True, editable=False)
+    last_submitted_at = models.DateTimeField(null=True, editable=False)
+    first_run_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["workflow_id", "position", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workflow", "name"],
+                name="task_name_in_workflow",
+                violation_error_message="The workflow has a task of this name already.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="INVALID"), name="task_invalid_is_never_stored"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="DRAFT") | Q(version__isnull=False),
+                name="task_in_operations_has_a_version",
+            ),
+        ]
+        indexes = [
+            # Generation: the tasks that are due.
+            models.Index(
+                fields=["next_fire_at"], name="task_due", condition=Q(status="SCHEDULING")
+            ),
+            # Task list of a project by status.
+            models.Index(fields=["project", "status", "name"], name="task_of_project"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

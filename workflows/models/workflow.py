@@ -1,0 +1,48 @@
+"""A workflow: a DAG of tasks in a folder."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from projects.models import Project
+from projects.models.project import validate_name, validate_time_zone
+from workflows.models.folder import Folder
+
+
+class Workflow(models.Model):
+    """A named set of tasks that belong together; the tasks carry the schedules."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="workflows")
+    folder = models.ForeignKey(
+        Folder, null=True, blank=True, on_delete=models.PROTECT, related_name="workflows"
+    )
+    name = models.CharField(max_length=100, validators=[validate_name])
+    description = models.TextField(blank=True)
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        validators=[validate_time_zone],
+        help_text="The time zone of its tasks' schedules; empty: the project's.",
+    )
+    owners = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, blank=True, related_name="owned_workflows"
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["project_id", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "name"],
+                name="workflow_name_in_project",
+                violation_error_message="The project has a workflow of this name already.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

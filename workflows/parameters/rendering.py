@@ -1,0 +1,17 @@
+"""Parameter values filled into a task's code (T13)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
+
+
+def render(code: str, values: Mapping[str, str]) -> str:
+    """The code with `${name}` replaced for each name in `values`.
+
+    All else stays as it is, to the byte: other names, `$name`, `$(…)`, `$$`. Values are not looked
+    into again.
+    """
+    return _REFERENCE.sub(lambda match: values.get(match[1], match[0]), code)

@@ -1,0 +1,304 @@
+"""A schedule's mapping, read into its parts, with every fault named at its field (T11)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import date, datetime
+from typing import TypedDict, TypeVar
+
+from workflows.schedules.cron import parse_crontab
+from workflows.schedules.cycles import Cycle
+from workflows.schedules.errors import FieldError, ScheduleError
+from workflows.schedules.local_time import FIRST_DAY, LAST_DAY, is_time_zone
+from workflows.schedules.rules import (
+    AtHours,
+    ByCrontab,
+    EveryDay,
+    EveryHours,
+    EveryMinutes,
+    Once,
+    OnDates,
+    OnMonthDays,
+    OnWeekdays,
+    Rule,
+)
+from workflows.schedules.wall_times import parse_date_or_datetime, parse_datetime, parse_time
+
+T = TypeVar("T")
+
+LAST = "last"
+END_OF_DAY = 23 * 60 + 59
+
+# The keys that say when, for each cycle; every cycle takes the general ones as well.
+KEYS: dict[Cycle, tuple[str, ...]] = {
+    Cycle.MINUTE: ("every", "from", "until"),
+    Cycle.HOUR: ("every", "from", "until", "hours", "minute"),
+    Cycle.DAY: ("at",),
+    Cycle.WEEK: ("weekdays", "at"),
+    Cycle.MONTH: ("days", "at"),
+    Cycle.YEAR: ("dates", "at"),
+    Cycle.CRONTAB: ("expression",),
+    Cycle.ONE_TIME: ("at",),
+}
+GENERAL_KEYS = ("cycle", "time_zone", "effective_from", "effective_until")
+
+# Keys that have a default: they are written back only when given, or when not the default.
+DEFAULTS: dict[str, object] = {"from": "00:00", "until": "23:59", "minute": 0}
+
+_LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+class ScheduleParts(TypedDict):
+    """What `Schedule` is made from."""
+
+    cycle: Cycle
+    rule: Rule
+    time_zone: str
+    effective_from: date | None
+    effective_until: date | None
+    given: frozenset[str]
+
+
+def read_parts(data: Mapping[str, object], time_zone: str) -> ScheduleParts:
+    """Read a mapping; `time_zone` counts where the mapping names none.
+
+    Raises ScheduleError with all faults found.
+    """
+    if not isinstance(data, Mapping):
+        raise ScheduleError("schedule", "must be a mapping with a cycle")
+    reader = _Reader(data)
+    zone = reader.value("time_zone", time_zone, _zone)
+    cycle = reader.value("cycle", None, _cycle)
+    if cycle is None:
+        if "cycle" not in data:
+            reader.fail("cycle", f"is missing; it is one of {', '.join(Cycle)}")
+        raise ScheduleError.collect(reader.errors)
+    reader.refuse_other_keys(cycle)
+    rule = _READERS[cycle](reader)
+    effective_from = reader.value("effective_from", None, _effective_from)
+    effective_until = reader.value("effective_until", None, _effective_until)
+    if reader.errors:
+        raise ScheduleError.collect(reader.errors)
+    assert rule is not None
+    return ScheduleParts(
+        cycle=cycle,
+        rule=rule,
+        time_zone=zone,
+        effective_from=effective_from,
+        effective_until=effective_until,
+        given=frozenset(key for key in (*DEFAULTS, "time_zone") if data.get(key) is not None),
+    )
+
+
+class _Reader:
+    """Takes values out of a mapping and keeps a list of what is wrong with them."""
+
+    def __init__(self, data: Mapping[str, object]) -> None:
+        self.data = data
+        self.errors: list[FieldError] = []
+
+    def fail(self, key: str, message: str) -> None:
+        self.errors.append((f"schedule.{key}", message))
+
+    def has(self, key: str) -> bool:
+        """True when the key is there with a value; null counts as absent."""
+        return self.data.get(key) is not None
+
+    def value(self, key: str, default: T, parse: Callable[[object], T]) -> T:
+        """The parsed value, or the default when it is absent or at fault."""
+        if not self.has(key):
+            return default
+        try:
+            return parse(self.data[key])
+        except ValueError as error:
+            self.fail(key, str(error))
+            return default
+
+    def required(self, key: str, parse: Callable[[object], T]) -> T | None:
+        """As `value`; a fault when it is absent."""
+        if not self.has(key):
+            self.fail(key, f"is missing: cycle {self.data['cycle']} needs it")
+            return None
+        return self.value(key, None, parse)
+
+    def refuse_other_keys(self, cycle: Cycle) -> None:
+        known = {key for keys in KEYS.values() for key in keys}
+        for key in self.data:
+            if key in GENERAL_KEYS or key in KEYS[cycle]:
+                continue
+            if key in known:
+                self.fail(str(key), f"does not belong to cycle {cycle}")
+            else:
+                allowed = ", ".join((*KEYS[cycle], *GENERAL_KEYS))
+                self.fail(str(key), f"is not a key of a schedule; cycle {cycle} has {allowed}")
+
+    def window(self) -> tuple[int, int] | None:
+        """`from` and `until` in minutes of the day, or None when they are at fault."""
+        start = self.value("from", 0, _minute_of_day)
+        until = self.value("until", END_OF_DAY, _minute_of_day)
+        if until < start:
+            self.fail("until", "must not be before from")
+            return None
+        return start, until
+
+
+def _read_minute(reader: _Reader) -> Rule | None:
+    every = reader.required("every", _number(1, 59))
+    window = reader.window()
+    return EveryMinutes(every, *window) if every is not None and window else None
+
+
+def _read_hour(reader: _Reader) -> Rule | None:
+    if reader.has("hours"):
+        for key in ("every", "from", "until"):
+            if reader.has(key):
+                reader.fail(key, "cannot stand beside hours: give every or hours")
+        hours = reader.required("hours", _numbers(0, 23))
+        minute = reader.value("minute", 0, _number(0, 59))
+        return AtHours(hours, minute) if hours else None
+    if reader.has("minute"):
+        reader.fail("minute", "belongs to hours; with every, the minute is that of from")
+    every = reader.required("every", _number(1, 23))
+    window = reader.window()
+    return EveryHours(every, *window) if every is not None and window else None
+
+
+def _read_day(reader: _Reader) -> Rule | None:
+    at = reader.required("at", parse_time)
+    return EveryDay(at) if at is not None else None
+
+
+def _read_week(reader: _Reader) -> Rule | None:
+    weekdays = reader.required("weekdays", _numbers(1, 7))
+    at = reader.required("at", parse_time)
+    return OnWeekdays(at, weekdays) if weekdays and at is not None else None
+
+
+def _read_month(reader: _Reader) -> Rule | None:
+    days = reader.required("days", _month_days)
+    at = reader.required("at", parse_time)
+    return OnMonthDays(at, *days) if days and at is not None else None
+
+
+def _read_year(reader: _Reader) -> Rule | None:
+    dates = reader.required("dates", _dates)
+    at = reader.required("at", parse_time)
+    return OnDates(at, dates) if dates and at is not None else None
+
+
+def _read_crontab(reader: _Reader) -> Rule | None:
+    expression = reader.required("expression", _expression)
+    return ByCrontab(expression) if expression else None
+
+
+def _read_one_time(reader: _Reader) -> Rule | None:
+    at = reader.required("at", _one_time)
+    return Once(at) if at is not None else None
+
+
+_READERS: dict[Cycle, Callable[[_Reader], Rule | None]] = {
+    Cycle.MINUTE: _read_minute,
+    Cycle.HOUR: _read_hour,
+    Cycle.DAY: _read_day,
+    Cycle.WEEK: _read_week,
+    Cycle.MONTH: _read_month,
+    Cycle.YEAR: _read_year,
+    Cycle.CRONTAB: _read_crontab,
+    Cycle.ONE_TIME: _read_one_time,
+}
+
+
+def _cycle(value: object) -> Cycle:
+    try:
+        return Cycle(value)  # type: ignore[arg-type]
+    except ValueError:
+        raise ValueError(f"must be one of {', '.join(Cycle)}, not {value!r}") from None
+
+
+def _zone(value: object) -> str:
+    if not isinstance(value, str) or not is_time_zone(value):
+        raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/Berlin")
+    return value
+
+
+def _one_time(value: object) -> datetime:
+    moment = parse_datetime(value)
+    _check_calendar(moment)
+    return moment
+
+
+def _effective_from(value: object) -> date:
+    moment = parse_date_or_datetime(value)
+    _check_calendar(moment)
+    return moment
+
+
+def _effective_until(value: object) -> date:
+    moment = parse_date_or_datetime(value)
+    # Any end will do: 9999-12-31 is a way to say that there is none.
+    _check_calendar(min(date(moment.year, 1, 1), date(LAST_DAY.year - 1, 1, 1)))
+    return moment
+
+
+def _check_calendar(moment: date) -> None:
+    if not FIRST_DAY.year < moment.year < LAST_DAY.year:
+        raise ValueError(f"must be in a year after {FIRST_DAY.year} and before {LAST_DAY.year}")
+
+
+def _minute_of_day(value: object) -> int:
+    return parse_time(value, seconds=False) // 60
+
+
+def _number(low: int, high: int) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}, not {value!r}")
+        return value
+
+    return parse
+
+
+def _numbers(low: int, high: int) -> Callable[[object], tuple[int, ...]]:
+    parse_one = _number(low, high)
+
+    def parse(value: object) -> tuple[int, ...]:
+        return tuple(sorted({parse_one(item) for item in _items(value)}))
+
+    return parse
+
+
+def _month_days(value: object) -> tuple[tuple[int, ...], bool]:
+    items = _items(value)
+    numbers = [item for item in items if item != LAST]
+    try:
+        days = _numbers(1, 31)(numbers) if numbers else ()
+    except ValueError as error:
+        raise ValueError(f'{error}; "{LAST}" is the last day of the month') from None
+    return days, LAST in items
+
+
+def _dates(value: object) -> tuple[tuple[int, int], ...]:
+    found = set()
+    for item in _items(value):
+        month, _, day = item.partition("-") if isinstance(item, str) else ("", "", "")
+        if not (month.isascii() and month.isdigit() and day.isascii() and day.isdigit()):
+            raise ValueError(f'must be dates of the form "MM-DD", not {item!r}')
+        number = int(month)
+        if not 1 <= number <= 12 or not 1 <= int(day) <= _LONGEST_MONTH[number - 1]:
+            raise ValueError(f"{item!r} is not a date of any year")
+        found.add((number, int(day)))
+    return tuple(sorted(found))
+
+
+def _expression(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {value!r}")
+    expression = " ".join(value.split())
+    parse_crontab(expression)
+    return expression
+
+
+def _items(value: object) -> Collection[object]:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"must be a list with at least one entry, not {value!r}")
+    return value
