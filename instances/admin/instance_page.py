@@ -1,0 +1,228 @@
+"""What an instance's page shows, in a number of queries that does not grow with its rows (I11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from instances.admin.operating import offered
+from instances.diagnosis import diagnose
+from instances.models import Edge, Execution, Instance
+from instances.runners.error_codes import explain
+from instances.states import FINISHED, State
+from instances.waiting import why_waiting
+from projects import clock
+from projects.access import projects_lacking
+from projects.admin.operations import spell_verb
+from projects.admin.rights import may
+from projects.models import OperationObject
+from projects.roles import Right
+
+MOST_EDGES = 100
+MOST_EXECUTIONS = 50
+MOST_OPERATIONS = 20
+
+_WAITING = frozenset(
+    {State.NOT_RUN, State.WAITING_EVENT, State.WAITING_UPSTREAM, State.RETRYING, State.FROZEN}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One of the three phases of a round; `mark` is "done", "now" or empty."""
+
+    title: str
+    tone: str
+    mark: str
+    started_at: datetime | None
+    took: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLine:
+    """An upstream or downstream instance as its reader may see it."""
+
+    task_id: int
+    task: str
+    instance_id: int | None
+    state: str
+    label: str
+    scheduled_at: datetime
+    zone: str
+    hidden: bool
+    removed: bool
+
+
+def detailed(rows: QuerySet[Instance]) -> QuerySet[Instance]:
+    """Load what the list and the page show of instances themselves."""
+    return (
+        rows.select_related(
+            "task__workflow__folder", "project", "version", "resource_group", "batch__plan"
+        )
+        .prefetch_related("task__owners")
+        .defer(
+            "task__draft", "version__definition", "batch__plan__spec", "batch__plan__description"
+        )
+    )
+
+
+def page_context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
+    """Return what the page's live part shows."""
+    now = clock.now()
+    executions = _executions(instance)
+    upstream, upstream_more = _upstream(request, instance)
+    downstream, downstream_more = _downstream(request, instance)
+    state = State(instance.state)
+    return {
+        "instance": instance,
+        "state": state,
+        "now": now,
+        "zone": instance.version.time_zone,
+        "is_finished": state in FINISHED,
+        "refresh_seconds": 2 if state not in {State.NOT_RUN, State.FROZEN} else 10,
+        "phases": phases_of(instance, now),
+        "blockers": why_waiting(instance, actor=request.user, now=now),
+        "diagnosis": diagnose(instance),
+        "plan": getattr(instance.batch, "plan", None),
+        "owners": list(instance.task.owners.all()),
+        "executions": [(one, _took(one, now), _titled(one)) for one in executions],
+        "runs_of_slot": len({one.instance_id for one in executions}) > 1,
+        "latest": next((one for one in executions if one.instance_id == instance.pk), None),
+        "upstream": upstream,
+        "upstream_more": upstream_more,
+        "downstream": downstream,
+        "downstream_more": downstream_more,
+        "operations": _operations(instance),
+        "offered": offered(state) if may(request, Right.OPERATE, instance.project_id) else [],
+    }
+
+
+def phases_of(instance: Instance, now: datetime) -> list[Phase]:
+    """Return the three phases of the instance's present round (I11)."""
+    state = State(instance.state)
+    ready, started, ended = instance.ready_at, instance.started_at, instance.ended_at
+    waited_until = ready or ended
+    queued_until = started or (ended if ready else None)
+    return [
+        Phase(
+            "Waiting for events and upstream",
+            "amber",
+            "done" if ready or started else ("now" if state in _WAITING else ""),
+            instance.waiting_since,
+            (waited_until or now) - instance.waiting_since,
+        ),
+        Phase(
+            "Waiting for execution",
+            "violet",
+            "done" if started else ("now" if state == State.WAITING_EXECUTION else ""),
+            ready,
+            (queued_until or now) - ready if ready else None,
+        ),
+        Phase(
+            "Running",
+            {State.SUCCESS: "green", State.FAILED: "red"}.get(state, "blue"),
+            "done" if started and ended else ("now" if started else ""),
+            started,
+            (ended or now) - started if started else None,
+        ),
+    ]
+
+
+def _executions(instance: Instance) -> list[Execution]:
+    """The executions of the slot: periodic runs, reruns and plans together, newest first."""
+    rows = Execution.objects.filter(
+        instance__task=instance.task_id, instance__scheduled_at=instance.scheduled_at
+    )
+    if instance.project_id != instance.task.project_id:
+        rows = rows.filter(instance=instance)
+    return list(rows.select_related("instance", "resource_group").order_by("-id")[:MOST_EXECUTIONS])
+
+
+def _took(execution: Execution, now: datetime) -> timedelta | None:
+    if execution.started_at is None:
+        return None
+    return (execution.ended_at or now) - execution.started_at
+
+
+def _titled(execution: Execution) -> str:
+    return explain(execution.error_code).title if execution.error_code else ""
+
+
+def _upstream(request: HttpRequest, instance: Instance) -> tuple[list[EdgeLine], bool]:
+    rows = list(
+        Edge.objects.filter(instance=instance)
+        .select_related("upstream", "upstream_task__workflow", "upstream_task__version")
+        .defer("upstream_task__draft", "upstream_task__version__definition")
+        .order_by("upstream_task", "upstream_scheduled_at")[: MOST_EDGES + 1]
+    )
+    closed = _closed(request, [edge.upstream_task.project_id for edge in rows])
+    return [
+        _line(
+            edge.upstream_task,
+            edge.upstream,
+            edge.upstream_scheduled_at,
+            hidden=edge.upstream_task.project_id in closed,
+            removed=edge.removed_at is not None,
+        )
+        for edge in rows[:MOST_EDGES]
+    ], len(rows) > MOST_EDGES
+
+
+def _downstream(request: HttpRequest, instance: Instance) -> tuple[list[EdgeLine], bool]:
+    rows = list(
+        Edge.objects.filter(upstream=instance)
+        .select_related("instance__task__workflow", "instance__version")
+        .defer("instance__task__draft", "instance__version__definition")
+        .order_by("instance__task", "instance__scheduled_at")[: MOST_EDGES + 1]
+    )
+    closed = _closed(request, [edge.instance.project_id for edge in rows])
+    return [
+        _line(
+            edge.instance.task,
+            edge.instance,
+            edge.instance.scheduled_at,
+            hidden=edge.instance.project_id in closed,
+            removed=edge.removed_at is not None,
+        )
+        for edge in rows[:MOST_EDGES]
+    ], len(rows) > MOST_EDGES
+
+
+def _line(
+    task: Any, instance: Instance | None, scheduled_at: datetime, *, hidden: bool, removed: bool
+) -> EdgeLine:
+    state = State(instance.state) if instance is not None else None
+    if instance is not None:
+        zone = instance.version.time_zone if "version" in instance._state.fields_cache else ""
+    else:
+        zone = ""
+    zone = zone or (task.version.time_zone if "version" in task._state.fields_cache else "UTC")
+    return EdgeLine(
+        task_id=task.pk,
+        task=f"task {task.pk}" if hidden else f"{task.workflow.name}/{task.name}",
+        instance_id=instance.pk if instance is not None else None,
+        state="" if state is None or hidden else state.value,
+        label="" if state is None or hidden else state.label,
+        scheduled_at=scheduled_at,
+        zone=zone,
+        hidden=hidden,
+        removed=removed,
+    )
+
+
+def _closed(request: HttpRequest, project_ids: Sequence[int]) -> set[int]:
+    return projects_lacking(request.user, project_ids, Right.VIEW)
+
+
+def _operations(instance: Instance) -> list[tuple[OperationObject, str]]:
+    rows = (
+        OperationObject.objects.filter(object_type="instance", object_id=instance.pk)
+        .select_related("operation__actor")
+        .order_by("-id")[:MOST_OPERATIONS]
+    )
+    return [(row, spell_verb(row.operation.verb)) for row in rows]

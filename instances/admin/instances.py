@@ -1,0 +1,327 @@
+"""Instances: the list that operators live in, and the page of one (I1–I4, I6, I11, I12)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+
+from instances.admin import task_panels
+from instances.admin.choices import plan_choices
+from instances.admin.instance_page import detailed, page_context
+from instances.admin.operating import OPERATIONS, confirm, operate_view
+from instances.filters import InstanceFilter
+from instances.logs.reading import read_log
+from instances.models import Execution, Instance
+from instances.operations.selecting import MOST_IDS
+from instances.runners.error_codes import explain
+from instances.states import State
+from projects import clock
+from projects.access import scope
+from projects.admin.filtering import filter_rows
+from projects.admin.projects import project_choices
+from projects.admin.scoped import Crumb, ReadOnlyAdmin
+from projects.showing import NOTHING, badge, duration, link, names, when
+from workflows.admin.choices import (
+    group_choices,
+    owner_choices,
+    type_choices,
+    workflow_choices,
+)
+
+# Rows whose states are counted for the chips above the list.
+MOST_COUNTED = 20_000
+
+
+@admin.register(Instance)
+class InstanceAdmin(ReadOnlyAdmin):
+    """Every instance of the user's projects."""
+
+    filterset = InstanceFilter
+    shown_filters = {
+        "state": "State",
+        "kind": "Kind",
+        "project": "Project",
+        "workflow": "Workflow",
+        "task": "Task's id",
+        "plan": "Backfill plan",
+        "data_time_from": "Data time from",
+        "data_time_until": "Data time until",
+        "started_from": "Started from",
+        "started_until": "Started until",
+        "type": "Type",
+        "cycle": "Cycle",
+        "resource_group": "Resource group",
+        "owner": "Owner",
+        "error_code": "Error code",
+    }
+    filter_choices = {
+        "project": project_choices,
+        "workflow": workflow_choices,
+        "plan": plan_choices,
+        "type": type_choices,
+        "resource_group": group_choices,
+        "owner": owner_choices,
+    }
+    list_display = (
+        "state_shown",
+        "task_shown",
+        "data_time",
+        "planned",
+        "kind_shown",
+        "started",
+        "ended",
+        "took",
+        "retries",
+        "runs",
+        "workflow",
+        "type_shown",
+        "cycle",
+        "resource_group",
+        "owners",
+        "folder",
+        "priority_shown",
+        "plan",
+    )
+    list_display_links = ("task_shown",)
+    list_before_template = "instances/list_before.html"
+    ordering = ("-id",)
+    search_help_text = "Part of a task's name, or an id; several with |"
+    actions = ("rerun_chosen", "mark_success_chosen", "terminate_chosen")
+
+    # --- list ----------------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return detailed(super().get_queryset(request))
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        own = [
+            path("operate/<str:key>/", wrap(self.operate), name="instances_instance_operate"),
+            path("<int:pk>/live/", wrap(self.live), name="instances_instance_live"),
+            path("execution/<int:pk>/log/", wrap(self.log), name="instances_execution_log"),
+            path("execution/<int:pk>/", wrap(self.execution), name="instances_execution"),
+        ]
+        return own + task_panels.urls(wrap) + super().get_urls()
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        context = getattr(response, "context_data", None)
+        if context and "cl" in context:
+            context["chips"] = self._chips(request)
+        return response
+
+    def _chips(self, request: HttpRequest) -> list[dict[str, Any]]:
+        """The states with their numbers under the other filters; no numbers for a huge list."""
+        data = request.GET.copy()
+        for name in ("state", "p", "o", "all", "e"):
+            data.pop(name, None)
+        rows = filter_rows(InstanceFilter, request, self.get_queryset(request), data)
+        states = rows.order_by().values_list("state", flat=True)[: MOST_COUNTED + 1]
+        found = list(states)
+        counts = Counter(found) if len(found) <= MOST_COUNTED else None
+        chosen = request.GET.getlist("state")
+        chips = []
+        for state in State:
+            if counts is not None and not counts[state] and state.value not in chosen:
+                continue
+            own = data.copy()
+            if chosen != [state.value]:
+                own["state"] = state.value
+            chips.append(
+                {
+                    "state": state,
+                    "number": None if counts is None else counts[state],
+                    "url": f"?{own.urlencode()}",
+                    "active": state.value in chosen,
+                }
+            )
+        return chips
+
+    @display(description="State", ordering="state")
+    def state_shown(self, obj: Instance) -> SafeString:
+        shown = badge(obj.state, obj.get_state_display(), title=obj.error_message[:300])
+        if not obj.error_code:
+            return shown
+        return format_html(
+            '{} <span class="tm-note" title="{}">{}</span>',
+            shown,
+            explain(obj.error_code).title,
+            obj.error_code,
+        )
+
+    @display(description="Task", ordering="task__name")
+    def task_shown(self, obj: Instance) -> SafeString:
+        return format_html(
+            '{} <span class="tm-note">#{}{}</span>', obj.task.name, obj.pk, " · dry" * obj.dry
+        )
+
+    @display(description="Data time", ordering="data_date")
+    def data_time(self, obj: Instance) -> SafeString:
+        return format_html(
+            '<span class="tm-time">{} {}</span>', f"{obj.data_date:%Y-%m-%d}", f"{obj.local_time}"
+        )
+
+    @display(description="Planned", ordering="scheduled_at")
+    def planned(self, obj: Instance) -> SafeString:
+        return when(obj.scheduled_at, obj.version.time_zone)
+
+    @display(description="Kind", ordering="kind")
+    def kind_shown(self, obj: Instance) -> str:
+        return obj.get_kind_display()
+
+    @display(description="Start", ordering=F("started_at").desc(nulls_last=True))
+    def started(self, obj: Instance) -> SafeString:
+        return when(obj.started_at, obj.version.time_zone)
+
+    @display(description="End", ordering=F("ended_at").desc(nulls_last=True))
+    def ended(self, obj: Instance) -> SafeString:
+        return when(obj.ended_at, obj.version.time_zone)
+
+    @display(description="Duration")
+    def took(self, obj: Instance) -> SafeString:
+        return duration(obj.started_at, obj.ended_at, clock.now())
+
+    @display(description="Retries")
+    def retries(self, obj: Instance) -> str:
+        return f"{obj.retry_count}/{obj.retry_limit}"
+
+    @display(description="Runs", ordering="total_runs")
+    def runs(self, obj: Instance) -> int:
+        return obj.total_runs
+
+    @display(description="Workflow", ordering="task__workflow__name")
+    def workflow(self, obj: Instance) -> SafeString:
+        url = reverse("admin:workflows_workflow_change", args=[obj.task.workflow_id])
+        return link(url, obj.task.workflow.name, title=f"Project {obj.project.name}")
+
+    @display(description="Type", ordering="version__type")
+    def type_shown(self, obj: Instance) -> str:
+        return obj.version.type
+
+    @display(description="Cycle", ordering="version__cycle")
+    def cycle(self, obj: Instance) -> str:
+        return obj.version.cycle.replace("_", " ")
+
+    @display(description="Owners")
+    def owners(self, obj: Instance) -> SafeString:
+        return names(obj.task.owners.all())
+
+    @display(description="Folder")
+    def folder(self, obj: Instance) -> str | SafeString:
+        folder = obj.task.workflow.folder
+        return folder.path if folder else NOTHING
+
+    @display(description="Priority", ordering="priority")
+    def priority_shown(self, obj: Instance) -> int:
+        return obj.priority
+
+    @display(description="Plan")
+    def plan(self, obj: Instance) -> str | SafeString:
+        plan = getattr(obj.batch, "plan", None)
+        if plan is None:
+            return NOTHING
+        return link(reverse("admin:backfill_plan_change", args=[plan.pk]), plan.name)
+
+    # --- actions -------------------------------------------------------------------------------
+
+    @action(description="Rerun …", permissions=["operate"])
+    def rerun_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "rerun", queryset)
+
+    @action(description="Mark success …", permissions=["operate"])
+    def mark_success_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "mark-success", queryset)
+
+    @action(description="Terminate …", permissions=["operate"])
+    def terminate_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "terminate", queryset)
+
+    def _confirm(self, request: HttpRequest, key: str, queryset: QuerySet) -> HttpResponse:
+        ids = queryset.order_by().values_list("pk", flat=True)[: MOST_IDS + 1]
+        return confirm(self, request, OPERATIONS[key], ids)
+
+    def operate(self, request: HttpRequest, key: str) -> HttpResponse:
+        return operate_view(self, request, key)
+
+    # --- the page of one -----------------------------------------------------------------------
+
+    def get_object(
+        self, request: HttpRequest, object_id: Any, from_field: str | None = None
+    ) -> Any:
+        if not str(object_id).isdigit():
+            return None
+        return self.get_queryset(request).filter(pk=int(object_id)).first()
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        instance = self.require_object(request, object_id)
+        context = page_context(request, instance)
+        chosen = self._chosen_execution(request, context)
+        title = f"{instance.task.name} #{instance.pk}"
+        context |= {"opts": self.opts, "original": Crumb(instance, title), "chosen": chosen}
+        context["is_following"] = chosen is None or chosen == context["latest"]
+        return self.page(request, "instances/instance.html", title, context)
+
+    def live(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The part of the page that changes, asked for every few seconds until it is final."""
+        context = page_context(request, self.require_object(request, pk))
+        return render(request, "instances/update.html", context)
+
+    def _chosen_execution(self, request: HttpRequest, context: dict[str, Any]) -> Execution | None:
+        wanted = request.GET.get("execution", "")
+        listed = [execution for execution, *_ in context["executions"]]
+        chosen = (one for one in listed if str(one.pk) == wanted)
+        return next(chosen, context["latest"] or (listed[0] if listed else None))
+
+    def execution(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Code and parameters of an execution, as a part of the instance's page."""
+        return render(request, "instances/code.html", {"chosen": self._execution(request, pk)})
+
+    def log(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The log from `position` on, as JSON for the live tail, or all of it as a text."""
+        execution = self._execution(request, pk)
+        if request.GET.get("format") == "text":
+            return self._whole_log(execution)
+        written = request.GET.get("position", "0")
+        position = int(written) if written.isascii() and written.isdigit() else 0
+        page = read_log(execution.pk, position=min(position, 2**31 - 1))
+        return JsonResponse(
+            {
+                "text": page.text,
+                "next_position": page.next_position,
+                "finished": page.finished,
+            }
+        )
+
+    def _whole_log(self, execution: Execution) -> HttpResponse:
+        parts, position = [], 0
+        while (page := read_log(execution.pk, position=position)).next_position != position:
+            parts.append(page.text)
+            position = page.next_position
+        response = HttpResponse("".join(parts), content_type="text/plain; charset=utf-8")
+        name = f"execution-{execution.pk}.log"
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        return response
+
+    def _execution(self, request: HttpRequest, pk: int) -> Execution:
+        rows = scope(Execution.objects.all(), request.user, path="instance__project")
+        execution = rows.select_related("instance").filter(pk=pk).first()
+        if execution is None:
+            raise Http404(f"There is no execution {pk} in your projects.")
+        return execution

@@ -1,0 +1,3 @@
+"""The REST API of instances."""
+
+from __future__ import annotations

@@ -1,0 +1,125 @@
+"""Completion: an execution ended, and its instance goes on to success, retry or failure.
+
+Results are fenced by execution id (design §5.3): only an execution that is still the live one of
+its instance is closed here. A late result finds nothing to close and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from instances import transitions
+from instances.engine import settle
+from instances.locking import lock_instances_of
+from instances.models import Instance
+from instances.retries import WORKER_GONE, RetryPolicy, retry_at
+from instances.runners.error_codes import ErrorCode
+from instances.states import ExecutionState, State
+from projects.bulk import repeat_on_deadlock
+from workflows.version_loading import load_definitions
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one execution. An empty error_code means success."""
+
+    execution_id: int
+    error_code: str = ""
+    error_message: str = ""
+    exit_code: int | None = None
+    log_bytes: int = 0
+
+
+@repeat_on_deadlock
+@transaction.atomic
+def complete(
+    results: Sequence[Result], *, now: datetime, lease_before: datetime | None = None
+) -> list[int]:
+    """Close executions and move their instances on; return the execution ids that counted.
+
+    lease_before: close only those whose lease ended before, as somebody else judges them lost.
+    A constant number of queries for any number of results.
+    """
+    by_id = {result.execution_id: result for result in results}
+    lock_instances_of(by_id)
+    closed = transitions.close_reported(
+        [
+            transitions.Report(
+                result.execution_id,
+                _end_state(result.error_code),
+                result.error_code,
+                result.error_message,
+                result.exit_code,
+                result.log_bytes,
+            )
+            for result in results
+        ],
+        now=now,
+        lease_before=lease_before,
+    )
+    ran = {closed[pk].instance_id: pk for pk in closed if closed[pk].was == ExecutionState.RUNNING}
+    stopped = [c.instance_id for c in closed.values() if c.was == ExecutionState.TERMINATING]
+
+    succeeded = transitions.move(
+        [pk for pk, execution in ran.items() if not by_id[execution].error_code],
+        State.SUCCESS,
+        now=now,
+        sources=[State.RUNNING],
+    )
+    failed = {pk: by_id[execution] for pk, execution in ran.items() if by_id[execution].error_code}
+    if failed:
+        transitions.fail_or_retry(_decide(failed, now=now), now=now)
+    if stopped:
+        transitions.move(
+            stopped,
+            State.FAILED,
+            now=now,
+            sources=[State.TERMINATING],
+            error_code=ErrorCode.TERMINATED,
+            error_message="Terminated by an operator while it was running.",
+        )
+    groups = {c.resource_group_id for c in closed.values()}
+    settle([], now=now, succeeded=succeeded, freed_groups=groups)
+    return sorted(closed)
+
+
+def _end_state(error_code: str) -> ExecutionState:
+    if not error_code:
+        return ExecutionState.SUCCESS
+    return ExecutionState.LOST if error_code in WORKER_GONE else ExecutionState.FAILED
+
+
+def _decide(failed: dict[int, Result], *, now: datetime) -> list[transitions.Decision]:
+    """Ask the retry policy of each instance's version what comes next."""
+    decisions = []
+    rows = list(
+        Instance.objects.filter(pk__in=failed).values_list(
+            "pk", "retry_count", "retry_limit", "lost_count", "version_id"
+        )
+    )
+    definitions = load_definitions(row[4] for row in rows)
+    for pk, retries, limit, losses, version_id in rows:
+        result = failed[pk]
+        given = definitions[version_id].retries
+        again_at = retry_at(
+            RetryPolicy(limit, given.interval, given.backoff, given.max_interval),
+            error_code=result.error_code,
+            retries_so_far=retries,
+            losses_so_far=losses,
+            now=now,
+        )
+        decisions.append(
+            transitions.Decision(
+                pk,
+                again_at,
+                result.error_code,
+                result.error_message,
+                retries=int(again_at is not None and result.error_code not in WORKER_GONE),
+                losses=int(result.error_code == ErrorCode.WORKER_LOST),
+            )
+        )
+    return decisions

@@ -1,0 +1,62 @@
+"""The step that follows every change: look at what may go on, and give it slots.
+
+`settle` is the one way through the house after something changed: readiness in the transaction of
+the change, dispatch after its commit. Should the process die in between, the sweep dispatches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+
+from django.db import transaction
+
+from instances.dispatch import dispatch
+from instances.prepared import prepared_cursor
+from instances.readiness import advance, woken_by
+from projects import clock
+from projects.bulk import repeat_on_deadlock
+
+
+def settle(
+    ids: Iterable[int],
+    *,
+    now: datetime,
+    succeeded: Iterable[int] = (),
+    freed_groups: Iterable[int] = (),
+) -> None:
+    """Advance `ids` and what waits for `succeeded`; after the commit fill the slots this opens.
+
+    ids: instances that may be able to go on. succeeded: instances that have just become SUCCESS.
+    freed_groups: resource groups that got a slot back. Call inside the transaction of the change.
+    """
+    candidates = {*ids, *woken_by(succeeded)}
+    groups = {*freed_groups, *advance(sorted(candidates), now=now)}
+    if groups:
+        # Robust: what is committed is done, whatever becomes of this. The sweep dispatches too.
+        transaction.on_commit(partial(_dispatch_now, sorted(groups)), robust=True)
+
+
+def _dispatch_now(group_ids: list[int]) -> None:
+    dispatch(group_ids, now=clock.now())
+
+
+def groups_of(ids: Iterable[int]) -> set[int]:
+    """Return the resource groups of the instances."""
+    listed = list(ids)
+    if not listed:
+        return set()
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT resource_group_id FROM instances_instance WHERE id = ANY(%s)",
+            [listed],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+@repeat_on_deadlock
+@transaction.atomic
+def set_going(ids: Iterable[int]) -> None:
+    """Advance and dispatch instances that were made, or whose clock has come."""
+    settle(ids, now=clock.now())

@@ -1,0 +1,11 @@
+"""The models of instances."""
+
+from __future__ import annotations
+
+from instances.models.batch import Batch
+from instances.models.edge import Edge
+from instances.models.execution import Execution
+from instances.models.instance import Instance
+from instances.models.log_chunk import LogChunk
+
+__all__ = ["Batch", "Edge", "Execution", "Instance", "LogChunk"]

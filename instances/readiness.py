@@ -1,0 +1,106 @@
+"""Readiness: which waiting instances may go on (design §5.1, §5.2).
+
+It is derived from rows each time, never from counters. The candidates are locked in id order and
+then looked at in a new statement, which sees everything that was committed before the lock was
+granted: of two upstreams that finish at once, the later one to look sees both.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+from instances import transitions
+from instances.locking import BLOCKED, NOT_STOPPED, lock_instances
+from instances.prepared import prepared_cursor
+from instances.states import PENDING, State
+
+# The rule itself. An event that is missing comes before the upstreams, as people are told first
+# what they can do least about. Instances of a stopped batch stay where they are.
+_TARGETS = f"""
+    SELECT i.id, i.resource_group_id, i.state, CASE
+        WHEN i.not_before > %(now)s THEN 'NOT_RUN'
+        WHEN {BLOCKED} THEN 'WAITING_UPSTREAM'
+        WHEN i.inline THEN 'SUCCESS'
+        ELSE 'WAITING_EXECUTION'
+    END
+    FROM instances_instance i LEFT JOIN instances_batch b ON b.id = i.batch_id
+    WHERE i.id = ANY(%(ids)s) AND i.state = ANY(%(pending)s) AND {NOT_STOPPED}
+"""
+
+
+def advance(ids: Iterable[int], *, now: datetime) -> set[int]:
+    """Move those of `ids` that wait to the state that the rows call for.
+
+    Returns the resource groups of those that became ready.
+
+    An inline instance that is ready succeeds, and what waits for it is looked at in the same
+    transaction. Call inside a transaction. Queries: a constant number a level of inline instances.
+    """
+    groups: set[int] = set()
+    candidates = list(ids)
+    while candidates:
+        # All of them, whatever their state: a filter on it would be judged by what was committed
+        # before, and pass over an instance that a rerun, not yet committed, makes waiting again.
+        locked = lock_instances(candidates)
+        waiting = [pk for pk, state in locked.items() if state in PENDING]
+        if not waiting:
+            break
+        targets = _targets(waiting, now=now)
+        for state in (State.WAITING_UPSTREAM, State.NOT_RUN):
+            transitions.move(targets[state], state, now=now)
+        ready = targets[State.WAITING_EXECUTION]
+        for pk in transitions.move(ready, State.WAITING_EXECUTION, now=now):
+            groups.add(ready[pk])
+        candidates = woken_by(transitions.succeed_inline(targets[State.SUCCESS], now=now))
+    return groups
+
+
+def misplaced(ids: Iterable[int], *, now: datetime) -> list[int]:
+    """Return those of `ids` that `advance` would move, as far as can be told without a lock."""
+    return sorted(pk for found in _targets(ids, now=now).values() for pk in found)
+
+
+def woken_by(succeeded: Iterable[int]) -> list[int]:
+    """Return the instances that may go on now that `succeeded` are SUCCESS, in id order.
+
+    First, edges that found no upstream are pointed at plan instances that succeeded on their slot:
+    to who waits for a slot, a plan that filled it is as good as the periodic instance that never
+    was.
+    """
+    ids = list(succeeded)
+    if not ids:
+        return []
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            """
+            WITH pointed AS (
+                UPDATE instances_edge AS e SET upstream_id = u.id
+                FROM instances_instance u
+                WHERE u.id = ANY(%s) AND u.batch_id IS NOT NULL AND u.state = 'SUCCESS'
+                    AND e.upstream_task_id = u.task_id AND e.upstream_scheduled_at = u.scheduled_at
+                    AND e.upstream_id IS NULL AND NOT e.within_batch
+                RETURNING e.instance_id, e.removed_at
+            )
+            SELECT instance_id FROM pointed WHERE removed_at IS NULL
+            UNION
+            SELECT instance_id FROM instances_edge
+            WHERE upstream_id = ANY(%s) AND removed_at IS NULL
+            ORDER BY instance_id
+            """,
+            [ids, ids],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _targets(ids: Iterable[int], *, now: datetime) -> dict[State, dict[int, int]]:
+    """Return, by the state they are to move to, {instance id: its resource group}."""
+    targets: dict[State, dict[int, int]] = defaultdict(dict)
+    with prepared_cursor() as cursor:
+        pending = [state.value for state in PENDING]
+        cursor.execute(_TARGETS, {"now": now, "ids": list(ids), "pending": pending})
+        for pk, group_id, state, target in cursor.fetchall():
+            if state != target:
+                targets[State(target)][pk] = group_id
+    return targets

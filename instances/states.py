@@ -1,0 +1,144 @@
+"""The states of instances and executions, their groups and the one transition table (design §4)."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class State(models.TextChoices):
+    """Where an instance is in its life."""
+
+    NOT_RUN = "NOT_RUN", "Not run"  # made; its time, day or lane has not come
+    WAITING_EVENT = "WAITING_EVENT", "Waiting for event"  # a subscribed event is missing
+    WAITING_UPSTREAM = "WAITING_UPSTREAM", "Waiting for upstream"  # an edge is not SUCCESS
+    WAITING_EXECUTION = "WAITING_EXECUTION", "Waiting for execution"  # ready, or sent to a worker
+    RUNNING = "RUNNING", "Running"  # a worker has started its process
+    TERMINATING = "TERMINATING", "Terminating"  # its process is being killed
+    RETRYING = "RETRYING", "Retrying"  # failed, and waits for its next try
+    SUCCESS = "SUCCESS", "Success"  # done: downstream goes on
+    FAILED = "FAILED", "Failed"  # given up, or terminated: downstream is held back
+    FROZEN = "FROZEN", "Frozen"  # set aside by an operator: not scheduled
+
+
+class ExecutionState(models.TextChoices):
+    """Where one attempt is."""
+
+    SENT = "SENT", "Sent"  # has a slot; a worker has been told
+    RUNNING = "RUNNING", "Running"  # a worker holds its lease
+    TERMINATING = "TERMINATING", "Terminating"  # its worker has been asked to kill it
+    SUCCESS = "SUCCESS", "Success"  # ended well
+    FAILED = "FAILED", "Failed"  # ended badly
+    TERMINATED = "TERMINATED", "Terminated"  # ended by an operator
+    LOST = "LOST", "Lost"  # its worker fell silent
+    DISMISSED = "DISMISSED", "Dismissed"  # marked success while it ran: its result is ignored
+
+
+class Kind(models.TextChoices):
+    """Why an instance exists (I2)."""
+
+    PERIODIC = "PERIODIC", "Periodic"  # made by the schedule
+    ONE_TIME = "ONE_TIME", "Non-periodic"  # made by a one-time schedule
+    BACKFILL = "BACKFILL", "Supplementary"  # made by a backfill plan
+
+
+class Cause(models.TextChoices):
+    """Why an execution was started (I11)."""
+
+    FIRST = "FIRST", "First run"
+    RETRY = "RETRY", "Retry"
+    RERUN = "RERUN", "Rerun"
+    BACKFILL = "BACKFILL", "Backfill"
+
+
+FINISHED = frozenset({State.SUCCESS, State.FAILED})
+UNFINISHED = frozenset(State) - FINISHED
+# Waits for something that readiness looks at.
+PENDING = frozenset({State.NOT_RUN, State.WAITING_EVENT, State.WAITING_UPSTREAM})
+# Waits for its clock: due by not_before.
+CLOCKED = frozenset({State.NOT_RUN, State.RETRYING})
+IN_PROCESS = frozenset({State.RUNNING, State.TERMINATING})
+
+# An attempt that holds a slot.
+LIVE = frozenset({ExecutionState.SENT, ExecutionState.RUNNING, ExecutionState.TERMINATING})
+IN_WORKER = frozenset({ExecutionState.RUNNING, ExecutionState.TERMINATING})
+
+# What an operator may do, from which states (features I4 to I8).
+TERMINABLE = frozenset(
+    {State.WAITING_EVENT, State.WAITING_UPSTREAM, State.WAITING_EXECUTION, State.RUNNING}
+)
+RERUNNABLE = frozenset({State.FAILED, State.SUCCESS, State.WAITING_EXECUTION, State.RETRYING})
+MARKABLE = frozenset(
+    {
+        State.RUNNING,
+        State.FAILED,
+        State.WAITING_EVENT,
+        State.WAITING_UPSTREAM,
+        State.WAITING_EXECUTION,
+    }
+)
+
+# The moves of the engine and of operators: every write of a state goes through transitions.py,
+# which refuses what is not here.
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.NOT_RUN: frozenset(
+        {
+            State.WAITING_EVENT,
+            State.WAITING_UPSTREAM,
+            State.WAITING_EXECUTION,
+            State.SUCCESS,
+            State.FAILED,  # its plan was terminated
+            State.FROZEN,
+        }
+    ),
+    State.WAITING_EVENT: frozenset(
+        {
+            State.NOT_RUN,
+            State.WAITING_UPSTREAM,
+            State.WAITING_EXECUTION,
+            State.SUCCESS,
+            State.FAILED,
+            State.FROZEN,
+        }
+    ),
+    State.WAITING_UPSTREAM: frozenset(
+        {
+            State.NOT_RUN,
+            State.WAITING_EVENT,
+            State.WAITING_EXECUTION,
+            State.SUCCESS,
+            State.FAILED,
+            State.FROZEN,
+        }
+    ),
+    State.WAITING_EXECUTION: frozenset(
+        {
+            State.NOT_RUN,
+            State.WAITING_UPSTREAM,  # an upstream is run again before this one started
+            State.RUNNING,
+            State.RETRYING,  # the worker was lost before it could start
+            State.SUCCESS,
+            State.FAILED,
+        }
+    ),
+    State.RUNNING: frozenset(
+        {
+            State.SUCCESS,
+            State.FAILED,
+            State.RETRYING,
+            State.TERMINATING,
+            State.WAITING_EXECUTION,  # handed back by a worker that shuts down
+        }
+    ),
+    State.TERMINATING: frozenset({State.FAILED}),
+    State.RETRYING: frozenset(
+        {State.WAITING_EXECUTION, State.WAITING_UPSTREAM, State.NOT_RUN, State.FAILED, State.FROZEN}
+    ),
+    State.SUCCESS: frozenset({State.NOT_RUN, State.FROZEN}),
+    State.FAILED: frozenset({State.NOT_RUN, State.SUCCESS, State.FROZEN}),
+    State.FROZEN: frozenset({State.NOT_RUN}),
+}
+
+
+def sources_of(target: State) -> frozenset[State]:
+    """Return the states from which `target` may be reached."""
+    return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)
