@@ -1,0 +1,272 @@
+"""Backfill plans: list, wizard, page, termination (B1, B21–B23)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+
+from backfill.admin.plan_page import live_context, page_context
+from backfill.admin.wizard import downstream_view, edit_view, new_view
+from backfill.control import terminate_plans
+from backfill.filters import PlanFilter
+from backfill.models import Plan
+from backfill.plans import delete_draft
+from backfill.progress import progress_of
+from backfill.states import ACTIVE, PlanState
+from instances.admin.order import PROGRESS_ORDER
+from instances.states import State
+from projects.admin.answering import report
+from projects.admin.extensions import Entry, add_entry
+from projects.admin.projects import project_choices
+from projects.admin.rights import may
+from projects.admin.scoped import ScopedAdmin
+from projects.roles import Right
+from projects.showing import NOTHING, badge, percent, state_bar, when
+from workflows.admin.choices import owner_choices
+from workflows.models import Folder, Task, Workflow
+
+MOST_TERMINATED = 200
+
+
+@admin.register(Plan)
+class PlanAdmin(ScopedAdmin):
+    """The backfill plans of the user's projects."""
+
+    add_right = change_right = delete_right = Right.OPERATE
+    filterset = PlanFilter
+    shown_filters = {
+        "state": "Plan state",
+        "project": "Project",
+        "task_name": "Task's name",
+        "task": "Task's id",
+        "instance_state": "Has instances that are",
+        "created_by": "Created by",
+        "created_from": "Created from",
+        "created_until": "Created until",
+        "data_date_from": "Data date from",
+        "data_date_until": "Data date until",
+    }
+    filter_choices = {"project": project_choices, "created_by": owner_choices}
+    list_display = (
+        "name",
+        "state_shown",
+        "progress_shown",
+        "completion",
+        "success",
+        "dates",
+        "tasks_shown",
+        "instances_shown",
+        "started",
+        "ended",
+        "created",
+        "creator",
+        "project",
+    )
+    list_before_template = "tidemill/list_before.html"
+    ordering = ("-id",)
+    actions = ("terminate_chosen",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).select_related("project", "created_by", "batch")
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        own = [
+            path("add/", wrap(self.new), name="backfill_plan_add"),
+            path("downstream/", wrap(self.downstream), name="backfill_plan_downstream"),
+            path("terminate/", wrap(self.terminate), name="backfill_plan_terminate"),
+            path("<int:pk>/edit/", wrap(self.edit), name="backfill_plan_edit"),
+            path("<int:pk>/live/", wrap(self.live), name="backfill_plan_live"),
+        ]
+        return own + super().get_urls()
+
+    # --- list ----------------------------------------------------------------------------------
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        context = getattr(response, "context_data", None)
+        if context and "cl" in context:
+            plans = list(context["cl"].result_list)
+            progress = progress_of([plan.pk for plan in plans])
+            for plan in plans:
+                plan.progress = progress[plan.pk]
+            context["cl"].result_list = plans
+        return response
+
+    @display(description="State", ordering="state")
+    def state_shown(self, obj: Any) -> SafeString:
+        return badge(obj.progress.state.value, obj.progress.state.label)
+
+    @display(description="Progress")
+    def progress_shown(self, obj: Any) -> SafeString:
+        shown = obj.progress
+        return format_html(
+            '<a href="{}" style="display:block;min-width:150px">{}</a>',
+            f"{reverse('admin:instances_instance_changelist')}?plan={obj.pk}",
+            state_bar(shown.by_state, shown.total, PROGRESS_ORDER),
+        )
+
+    @display(description="Completed")
+    def completion(self, obj: Any) -> str:
+        return percent(obj.progress.completion_rate)
+
+    @display(description="Succeeded")
+    def success(self, obj: Any) -> str:
+        return percent(obj.progress.success_rate)
+
+    @display(description="Data dates", ordering="first_data_date")
+    def dates(self, obj: Plan) -> str | SafeString:
+        if obj.first_data_date is None:
+            return NOTHING
+        if obj.first_data_date == obj.last_data_date:
+            return f"{obj.first_data_date}"
+        return f"{obj.first_data_date} – {obj.last_data_date}"
+
+    @display(description="Tasks", ordering="task_count")
+    def tasks_shown(self, obj: Plan) -> str:
+        return f"{obj.task_count:,}"
+
+    @display(description="Instances")
+    def instances_shown(self, obj: Any) -> str:
+        return f"{obj.progress.total:,}"
+
+    @display(description="Start")
+    def started(self, obj: Any) -> SafeString:
+        return when(obj.progress.started_at, obj.project.time_zone)
+
+    @display(description="End")
+    def ended(self, obj: Any) -> SafeString:
+        return when(obj.progress.ended_at, obj.project.time_zone)
+
+    @display(description="Created", ordering="created_at")
+    def created(self, obj: Plan) -> SafeString:
+        return when(obj.created_at, obj.project.time_zone)
+
+    @display(description="Creator", ordering="created_by__username")
+    def creator(self, obj: Plan) -> str:
+        return str(obj.created_by) if obj.created_by else "system"
+
+    # --- making and changing -------------------------------------------------------------------
+
+    def new(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            self.message_user(
+                request, "Your roles do not allow you to make backfill plans.", "error"
+            )
+            return HttpResponseRedirect(self.url("changelist"))
+        return new_view(self, request)
+
+    def downstream(self, request: HttpRequest) -> HttpResponse:
+        return downstream_view(request)
+
+    def edit(self, request: HttpRequest, pk: int) -> HttpResponse:
+        plan = self.require_object(request, pk, Right.OPERATE)
+        if plan.state != PlanState.DRAFT:
+            return HttpResponseRedirect(self.url("change", pk))
+        return edit_view(self, request, plan)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_draft = obj is None or obj.state == PlanState.DRAFT
+        return is_draft and super().has_delete_permission(request, obj)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        delete_draft(actor=request.user, plan_id=obj.pk)
+
+    # --- the page of one -----------------------------------------------------------------------
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        plan = self.require_object(request, object_id)
+        context = {
+            "opts": self.opts,
+            "original": plan,
+            "may_operate": may(request, Right.OPERATE, plan.project_id),
+            **page_context(request, plan),
+        }
+        return self.page(request, "backfill/plan.html", plan.name, context)
+
+    def live(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The part of the page that changes, asked for every few seconds until it is final."""
+        plan = self.require_object(request, pk)
+        context = live_context(request, plan)
+        context["may_operate"] = may(request, Right.OPERATE, plan.project_id)
+        return render(request, "backfill/live.html", context)
+
+    # --- termination ---------------------------------------------------------------------------
+
+    @action(description="Terminate …", permissions=["operate"])
+    def terminate_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[:MOST_TERMINATED])
+        return self._confirm(request, ids)
+
+    def terminate(self, request: HttpRequest) -> HttpResponse:
+        """GET shows what would stop; POST stops it."""
+        written = request.POST.get("ids") or request.GET.get("ids", "")
+        ids = [int(part) for part in written.split(",") if part.isascii() and part.isdigit()]
+        if not ids:
+            return HttpResponseRedirect(self.url("changelist"))
+        if request.method != "POST":
+            return self._confirm(request, ids)
+        result = self.attempt(request, terminate_plans, plan_ids=ids[:MOST_TERMINATED])
+        if result is not None:
+            report(request, result, "terminated", "plan")
+        only_one = len(ids) == 1
+        return HttpResponseRedirect(
+            self.url("change", ids[0]) if only_one else self.url("changelist")
+        )
+
+    def _confirm(self, request: HttpRequest, ids: list[int]) -> HttpResponse:
+        plans = list(self.get_queryset(request).filter(pk__in=ids))
+        progress = progress_of([plan.pk for plan in plans])
+        rows = []
+        for plan in plans:
+            shown = progress[plan.pk]
+            running = shown.by_state.get(State.RUNNING, 0)
+            rows.append(
+                {
+                    "plan": plan,
+                    "state": shown.state,
+                    "acts": plan.state in ACTIVE,
+                    "running": running,
+                    "waiting": shown.total - shown.finished - running,
+                    "finished": shown.finished,
+                }
+            )
+        context = {
+            "opts": self.opts,
+            "rows": rows,
+            "acting_total": sum(row["acts"] for row in rows),
+            "ids": ",".join(str(pk) for pk in ids),
+        }
+        return self.page(request, "backfill/confirm_terminate.html", "Terminate", context)
+
+
+def _address(kind: str) -> Any:
+    def address(request: HttpRequest, ids: list[int]) -> str:
+        query = urlencode({"kind": kind, "ids": ",".join(map(str, ids))})
+        return f"{reverse('admin:backfill_plan_add')}?{query}"
+
+    return address
+
+
+for _model, _kind in ((Task, "tasks"), (Workflow, "workflows"), (Folder, "folders")):
+    add_entry(
+        _model,
+        Entry("backfill_chosen", "Backfill …", "event_repeat", Right.OPERATE, _address(_kind)),
+    )

@@ -1,0 +1,3 @@
+"""The REST API of backfill."""
+
+from __future__ import annotations

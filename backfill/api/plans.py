@@ -1,0 +1,272 @@
+"""Backfill plans over the API (B1, B2, B6, B8, B11, B16, B21 to B23)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import Prefetch, QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backfill.api.answers import (
+    CellAnswer,
+    PlanAnswer,
+    PlanTaskAnswer,
+    PreviewAnswer,
+    progress_answer,
+)
+from backfill.api.cells import cells_page
+from backfill.context import read_spec
+from backfill.control import terminate_plan, terminate_plans
+from backfill.filters import PlanFilter
+from backfill.models import Plan, PlanTask
+from backfill.plans import create_plan, delete_draft, submit_plan, update_plan
+from backfill.preview import preview
+from backfill.progress import progress_of, tasks_progress
+from backfill.spec import PlanSpec
+from backfill.states import SkipReason
+from instances.states import State
+from projects import clock
+from projects.access import projects_with
+from projects.api.batch import BatchAnswer, BatchBody, batch_answer, chosen_ids
+from projects.api.fields import Body, MappingField, TextField, VisibleField
+from projects.api.idempotency import KEY_PARAMETER, idempotent
+from projects.api.keyset import LongPagination
+from projects.api.scoped import ListRead
+from projects.models import Project
+from projects.refusals import Invalid
+
+_SPEC_HELP = (
+    'What to run: {"entry": {"kind": "tasks", "ids": [1]}, "periods": [{"first": "2026-01-01", '
+    '"last": "2026-01-07"}], "scope": "selected_and_downstream", …}.'
+)
+
+
+class PlanChanges(Body):
+    """What may change of a draft."""
+
+    name = TextField(max_length=100, required=False)
+    description = TextField(max_length=256, required=False, allow_blank=True)
+    spec = MappingField(required=False, help_text=_SPEC_HELP)
+
+
+class NewPlan(PlanChanges):
+    """A draft to be made; without a name it gets one."""
+
+    project = VisibleField(Project, path="")
+    spec = MappingField(help_text=_SPEC_HELP)
+
+
+class UnsavedPlan(Body):
+    """A plan that is not saved."""
+
+    project = VisibleField(Project, path="")
+    spec = MappingField(help_text=_SPEC_HELP)
+
+
+class BackfillViewSet(ListRead):
+    """The backfill plans of the user's projects."""
+
+    noun, nouns = "backfill plan", "backfill plans"
+    queryset = Plan.objects.all()
+    serializer_class = PlanAnswer
+    filterset_class = PlanFilter
+    ordering_fields = {
+        "id": ("id",),
+        "name": ("name",),
+        "created_at": ("created_at",),
+        "submitted_at": ("submitted_at",),
+        "task_count": ("task_count",),
+    }
+
+    def shown(self, rows: QuerySet[Plan]) -> QuerySet[Plan]:
+        return rows.select_related("created_by")
+
+    def facts_of(self, rows: Sequence[Plan]) -> dict[str, Any]:
+        return {"progress": progress_of([plan.pk for plan in rows])}
+
+    @extend_schema(request=NewPlan, responses={201: PlanAnswer}, parameters=[KEY_PARAMETER])
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Make a draft plan.
+
+        What is wrong with its spec is reported at `spec.<field>`.
+        """
+        body = self.body(NewPlan)
+        with faults_of_spec():
+            plan = create_plan(
+                actor=request.user,
+                project_id=body["project"],
+                spec=spec_of(body, body["project"]),
+                name=body.get("name"),
+                description=body.get("description", ""),
+            )
+        return self.answer(plan, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=PlanChanges, responses=PlanAnswer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change a draft plan."""
+        plan = self.find(self.get_queryset())
+        body = self.body(PlanChanges)
+        with faults_of_spec():
+            update_plan(
+                actor=request.user,
+                plan_id=plan.pk,
+                name=body.get("name"),
+                description=body.get("description"),
+                spec=spec_of(body, plan.project_id) if "spec" in body else None,
+            )
+        return self.answer(plan)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Delete a draft plan."""
+        delete_draft(actor=request.user, plan_id=self.pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(
+        operation_id="backfills_preview_unsaved_create",
+        request=UnsavedPlan,
+        responses=PreviewAnswer,
+    )
+    @action(detail=False, methods=["post"], url_path="preview")
+    def preview_unsaved(self, request: Request) -> Response:
+        """Say what a plan that is not saved would do. Nothing is changed."""
+        body = self.body(UnsavedPlan)
+        with faults_of_spec():
+            found = preview(
+                actor=request.user,
+                project_id=body["project"],
+                spec=spec_of(body, body["project"]),
+                now=clock.now(),
+            )
+        return Response(PreviewAnswer(found).data)
+
+    @extend_schema(request=None, responses=PreviewAnswer)
+    @action(detail=True, methods=["post"])
+    def preview(self, request: Request, pk: str) -> Response:
+        """Say what a plan would do. Nothing is changed."""
+        plan = self.find(self.get_queryset())
+        with faults_of_spec():
+            found = preview(
+                actor=request.user,
+                project_id=plan.project_id,
+                spec=PlanSpec.from_mapping(plan.spec),
+                now=clock.now(),
+            )
+        return Response(PreviewAnswer(found).data)
+
+    @extend_schema(request=None, responses=PlanAnswer)
+    @action(detail=True, methods=["post"])
+    def submit(self, request: Request, pk: str) -> Response:
+        """Submit a plan: its instances are made and run."""
+        with faults_of_spec():
+            plan = submit_plan(actor=request.user, plan_id=self.pk)
+        return self.answer(plan)
+
+    @extend_schema(request=None, responses=PlanAnswer)
+    @action(detail=True, methods=["post"])
+    def terminate(self, request: Request, pk: str) -> Response:
+        """Stop a plan: nothing of it starts any more, what runs is killed."""
+        return self.answer(terminate_plan(actor=request.user, plan_id=self.pk))
+
+    @extend_schema(request=BatchBody, responses=BatchAnswer)
+    @action(detail=False, methods=["post"], url_path="batch/terminate")
+    def batch_terminate(self, request: Request) -> Response:
+        """Stop many plans."""
+        ids = chosen_ids(
+            self.body(BatchBody),
+            rows=self.get_queryset(),
+            filterset_class=PlanFilter,
+            request=request,
+        )
+        return batch_answer(terminate_plans(actor=request.user, plan_ids=ids))
+
+    @extend_schema(responses=PlanTaskAnswer(many=True), filters=False)
+    @action(detail=True, pagination_class=LongPagination)
+    def tasks(self, request: Request, pk: str) -> Response:
+        """List the tasks of a submitted plan, and how far each has come."""
+        plan = self.find(self.get_queryset())
+        users = get_user_model().objects.only("username").order_by("username")
+        rows = (
+            PlanTask.objects.filter(plan=plan)
+            .select_related("task__workflow", "version")
+            .defer("task__draft", "version__definition")
+            .prefetch_related(Prefetch("task__owners", users))
+            .order_by("position", "id")
+        )
+        page = self.paginate_queryset(rows) or []
+        progress = tasks_progress(plan.pk)
+        seen = set(projects_with(request.user).values_list("pk", flat=True))
+        return self.get_paginated_response(
+            [
+                {
+                    **_task_facts(row, row.task.project_id in seen),
+                    "state": progress[row.task_id].state.value,
+                    "progress": progress_answer(progress[row.task_id]),
+                    "started_at": progress[row.task_id].started_at,
+                    "ended_at": progress[row.task_id].ended_at,
+                }
+                for row in page
+            ]
+        )
+
+    @extend_schema(
+        responses=CellAnswer(many=True),
+        filters=False,
+        parameters=[
+            OpenApiParameter("task", int, many=True),
+            OpenApiParameter("state", str, many=True, enum=State.values),
+            OpenApiParameter("skip", str, many=True, enum=SkipReason.values),
+            OpenApiParameter("data_date_from", str, description="YYYY-MM-DD, included."),
+            OpenApiParameter("data_date_until", str, description="YYYY-MM-DD, included."),
+        ],
+    )
+    @action(detail=True, pagination_class=LongPagination)
+    def cells(self, request: Request, pk: str) -> Response:
+        """List the cells of a plan: instances, and skips with their reason."""
+        return Response(cells_page(self.find(self.get_queryset()), request))
+
+
+def spec_of(body: dict[str, Any], project_id: int) -> PlanSpec:
+    """Return the spec of a body; raise Invalid at the field at fault."""
+    return read_spec(body["spec"], project=Project.objects.get(pk=project_id), now=clock.now())
+
+
+@contextmanager
+def faults_of_spec() -> Iterator[None]:
+    """Report the faults of a spec at `spec.<field>`."""
+    try:
+        yield
+    except Invalid as error:
+        pairs = [
+            (field if field in ("name", "description") else f"spec.{field}".rstrip("."), message)
+            for field, messages in error.fields.items()
+            for message in messages
+        ]
+        if not pairs:
+            raise
+        raise Invalid.from_pairs(pairs, code=error.code) from error
+
+
+def _task_facts(row: PlanTask, visible: bool) -> dict[str, Any]:
+    task = row.task
+    return {
+        "visible": visible,
+        "task": task.pk,
+        "name": task.name if visible else "",
+        "workflow": task.workflow.name if visible else "",
+        "project": task.project_id if visible else None,
+        "owners": [user.get_username() for user in task.owners.all()] if visible else [],
+        "cycle": row.version.cycle if visible else "",
+        "version": row.version.number if visible else None,
+        "position": row.position,
+        "cells": row.cell_count,
+        "dry": row.dry,
+    }

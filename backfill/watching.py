@@ -1,0 +1,117 @@
+"""Following a plan in a terminal until its last instance has finished (B21)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from backfill.models import PlanTask
+from backfill.progress import Progress, progress_of, tasks_progress
+from backfill.settling import settle_plans
+from backfill.states import PlanState
+from instances.states import State
+
+POLL_SECONDS = 0.25
+TASKS_SHOWN = 20
+# Without a terminal to draw on, a line now and then is enough.
+LINE_SECONDS = 5.0
+
+_OVER = frozenset({PlanState.COMPLETED, PlanState.TERMINATED})
+
+
+def watch_plan(plan_id: int, console: Console, *, give_up: Callable[[], bool]) -> Progress:
+    """Show a plan's progress until every instance has finished, or `give_up` says True.
+
+    Draws bars on a terminal and writes lines elsewhere. Returns the last progress seen.
+    """
+    labels = {
+        row.task_id: f"{row.task.workflow.name}/{row.task.name}"
+        for row in PlanTask.objects.filter(plan=plan_id).select_related("task__workflow")
+    }
+    began = time.monotonic()
+    if not console.is_terminal:
+        return _follow(plan_id, give_up, _writer(console, began))
+    with Live(console=console, auto_refresh=False) as live:
+
+        def draw(progress: Progress) -> None:
+            shown = _bars(tasks_progress(plan_id), labels, progress, time.monotonic() - began)
+            live.update(shown, refresh=True)
+
+        return _follow(plan_id, give_up, draw)
+
+
+def is_over(progress: Progress) -> bool:
+    """True when nothing of the plan is left to happen."""
+    return progress.state in _OVER and progress.finished == progress.total
+
+
+def summary(progress: Progress) -> str:
+    """The counts in a line, such as "190 of 190 done, 190 success"."""
+    counts = [
+        f"{count:,} {state.label.lower()}"
+        for state in State
+        if (count := progress.by_state.get(state, 0))
+    ]
+    done = f"{progress.finished:,} of {progress.total:,} done"
+    return ", ".join([done, *counts])
+
+
+def _follow(
+    plan_id: int, give_up: Callable[[], bool], show: Callable[[Progress], None]
+) -> Progress:
+    while True:
+        progress = progress_of([plan_id])[plan_id]
+        show(progress)
+        if is_over(progress):
+            settle_plans()  # beat would within seconds; whoever looks next need not wait for it
+            return progress
+        if give_up():
+            return progress
+        time.sleep(POLL_SECONDS)
+
+
+def _writer(console: Console, began: float) -> Callable[[Progress], None]:
+    last_written = began - LINE_SECONDS
+
+    def write(progress: Progress) -> None:
+        nonlocal last_written
+        now = time.monotonic()
+        if is_over(progress) or now - last_written >= LINE_SECONDS:
+            last_written = now
+            console.print(
+                f"{now - began:5.1f} s  {summary(progress)}", highlight=False, soft_wrap=True
+            )
+
+    return write
+
+
+def _bars(
+    by_task: Mapping[int, Progress], labels: Mapping[int, str], whole: Progress, seconds: float
+) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for task_id, progress in list(by_task.items())[:TASKS_SHOWN]:
+        table.add_row(escape(labels[task_id]), *_row(progress))
+    if len(by_task) > TASKS_SHOWN:
+        table.add_row(f"… and {len(by_task) - TASKS_SHOWN:,} more tasks")
+    table.add_row("[bold]all[/bold]", *_row(whole))
+    return Group(table, Text(f"{seconds:5.1f} s  {summary(whole)}", style="dim"))
+
+
+def _row(progress: Progress) -> tuple[RenderableType, str, str]:
+    failed = progress.by_state.get(State.FAILED, 0)
+    bar = ProgressBar(
+        total=max(progress.total, 1),
+        completed=progress.finished,
+        width=32,
+        complete_style="red" if failed else "green",
+        finished_style="red" if failed else "green",
+    )
+    running = progress.by_state.get(State.RUNNING, 0)
+    return bar, f"{progress.finished:,}/{progress.total:,}", f"{running} running" * bool(running)
