@@ -1,0 +1,51 @@
+"""The OpenAPI document: complete, without a warning, and readable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from tests.api.routes import ROUTES, operations_of_schema
+
+pytestmark = pytest.mark.feature("P4")
+
+
+def test_the_schema_is_made_without_a_warning(tmp_path: Path) -> None:
+    call_command("spectacular", "--fail-on-warn", "--validate", file=str(tmp_path / "schema.yaml"))
+
+
+def test_every_operation_says_what_it_does_takes_and_answers() -> None:
+    lacking = []
+    for method, path, operation in operations_of_schema():
+        answers = operation["responses"]
+        good = [status for status in answers if status < "300"]
+        for what, there in {
+            "summary": operation.get("summary"),
+            "one good answer": len(good) == 1,
+            "a body of it": good[:1] == ["204"] or "content" in answers[good[0]],
+            "errors": {"400", "429"} <= answers.keys(),
+        }.items():
+            if not there:
+                lacking.append((method, path, what))
+    assert lacking == []
+
+
+def test_every_operation_is_in_the_table_of_routes_that_other_tests_walk() -> None:
+    assert {(method, path) for method, path, _ in operations_of_schema()} == {
+        (route.method, route.template) for route in ROUTES
+    }
+
+
+@pytest.mark.django_db
+def test_the_pages_of_the_documentation_load_nothing_from_elsewhere(client: Client) -> None:
+    page = client.get("/api/v1/docs/")
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert "swagger-ui" in text
+    assert "http://" not in text and "https://" not in text
+    schema: Any = client.get("/api/v1/schema/")
+    assert schema.status_code == 200

@@ -1,0 +1,19 @@
+"""What tests of plans share: the engine of the instances' tests, and a broker that only listens."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.instances.conftest import engine, live_engine, sent
+
+__all__ = ["engine", "live_engine", "sent"]
+
+
+@pytest.fixture(autouse=True)
+def nudges(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The messages that would have told a worker to expand plans."""
+    listed: list[str] = []
+    monkeypatch.setattr(
+        "backfill.nudging.current_app.send_task", lambda name, **options: listed.append(name)
+    )
+    return listed

@@ -1,0 +1,62 @@
+"""What a worker does with its executions when it is told to stop."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+from pathlib import Path
+
+import pytest
+
+from instances.models import Execution, Instance
+from projects.models import ResourceGroup
+from tests.distributed.workers import running, states, wait_for
+from tests.factories import make_resource_group, make_submitted_task
+from tests.support.engine import Engine, new_instance
+from workflows.models import Task
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_sigterm_waits_for_what_runs_and_takes_nothing_more(
+    told_engine: Engine, broker: str, tmp_path: Path
+) -> None:
+    group, gate, task = _held_task(tmp_path)
+    (running_one,) = told_engine.make(new_instance(task))
+    with running(broker, [group], tmp_path) as [worker]:
+        wait_for(lambda: states([running_one]) == {"RUNNING"})
+        worker.send(signal.SIGTERM)
+        wait_for(lambda: "Warm shutdown" in worker.log)
+        (late,) = told_engine.make(new_instance(task, day=1))
+        gate.touch()
+        wait_for(worker.ended)
+    assert states([running_one]) == {"SUCCESS"}
+    assert states([late]) == {"WAITING_EXECUTION"}
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+@pytest.mark.parametrize("draining", [False, True])
+def test_sigquit_ends_what_runs_and_gives_it_back(
+    told_engine: Engine, broker: str, tmp_path: Path, draining: bool
+) -> None:
+    group, _, task = _held_task(tmp_path)
+    (instance,) = told_engine.make(new_instance(task))
+    with running(broker, [group], tmp_path) as [worker]:
+        wait_for(lambda: states([instance]) == {"RUNNING"})
+        if draining:
+            worker.send(signal.SIGTERM)
+            wait_for(lambda: "Warm shutdown" in worker.log)
+        worker.send(signal.SIGQUIT)
+        wait_for(worker.ended)
+    ended = Execution.objects.filter(ended_at__isnull=False)
+    assert list(ended.values_list("state", "error_code")) == [("LOST", "WORKER_STOPPED")]
+    instance = Instance.objects.get(pk=instance.pk)
+    # That was not the task's doing: it costs no retry, and it goes on at once.
+    assert (instance.retry_count, instance.lost_count) == (0, 0)
+    assert instance.state in {"RETRYING", "WAITING_EXECUTION"}
+
+
+def _held_task(folder: Path) -> tuple[ResourceGroup, Path, Task]:
+    group = make_resource_group(f"held-{secrets.token_hex(4)}")
+    gate = folder / "gate"
+    code = f"while [ ! -e '{gate}' ]; do sleep 0.05; done"
+    return group, gate, make_submitted_task(resource_group=group.name, code=code)

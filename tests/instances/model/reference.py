@@ -1,0 +1,229 @@
+"""What the engine ought to do, in the plainest way: every rule looks at everything, no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from instances.states import (
+    FINISHED,
+    MARKABLE,
+    PENDING,
+    RERUNNABLE,
+    TERMINABLE,
+    State,
+)
+
+MOST_LOSSES = 5
+RETRY_AFTER = timedelta(minutes=10)
+
+Slot = tuple[str, int]  # task, day
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a task is: one that is inline succeeds without running."""
+
+    name: str
+    group: str
+    priority: int = 5
+    retries: int = 0
+    inline: bool = False
+
+
+@dataclass(slots=True)
+class Wait:
+    """An edge: `upstream` is the id of the instance that it points at."""
+
+    slot: Slot
+    within_batch: bool
+    upstream: int | None = None
+    removed: bool = False
+
+
+@dataclass(slots=True)
+class Cell:
+    """An instance."""
+
+    id: int
+    kind: Kind
+    day: int
+    batch: int | None
+    not_before: datetime
+    waiting_since: datetime
+    waits: list[Wait]
+    state: State = State.NOT_RUN
+    sent: bool = False  # has an execution that no worker has started
+    retries: int = 0
+    losses: int = 0
+
+    @property
+    def slot(self) -> Slot:
+        return self.kind.name, self.day
+
+    @property
+    def is_live(self) -> bool:
+        return self.sent or self.state in {State.RUNNING, State.TERMINATING}
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        return -self.kind.priority, self.day, self.id
+
+
+@dataclass(slots=True)
+class World:
+    """All instances, and the limits on them. Each verb ends with `settle`."""
+
+    slots: dict[str, int]
+    limits: dict[str, int | None]  # by task
+    cells: dict[int, Cell] = field(default_factory=dict)
+    stopped: dict[int, datetime] = field(default_factory=dict)  # by batch
+
+    def make(self, made: Iterable[Cell], now: datetime) -> None:
+        new = {cell.id: cell for cell in made}
+        self.cells |= new
+        for cell in self.cells.values():
+            for wait in cell.waits:
+                if wait.upstream is None:
+                    wait.upstream = self._upstream(cell, wait, new)
+        self.settle(now)
+
+    def _upstream(self, cell: Cell, wait: Wait, new: dict[int, Cell]) -> int | None:
+        """A new edge looks at all there is, one from before only at what is new."""
+        seen = self.cells if cell.id in new else new
+        there = [other for other in seen.values() if other.slot == wait.slot]
+        if wait.within_batch:
+            return next((other.id for other in there if other.batch == cell.batch), None)
+        periodic = [other.id for other in there if other.batch is None]
+        filled = [other.id for other in there if other.state == State.SUCCESS]
+        return next(iter(periodic + filled), None)
+
+    def start(self, pk: int) -> bool:
+        cell = self.cells[pk]
+        if not cell.sent:
+            return False
+        cell.sent, cell.state = False, State.RUNNING
+        return True
+
+    def finish(self, pk: int, *, failed: bool, now: datetime) -> None:
+        cell = self.cells[pk]
+        if cell.state == State.TERMINATING:
+            cell.state = State.FAILED
+        elif not failed:
+            cell.state = State.SUCCESS
+        elif cell.retries < cell.kind.retries:
+            cell.state, cell.not_before = State.RETRYING, now + RETRY_AFTER
+            cell.retries += 1
+        else:
+            cell.state = State.FAILED
+        self.settle(now)
+
+    def lose_workers(self, now: datetime) -> None:
+        for cell in self.cells.values():
+            if cell.state == State.TERMINATING:
+                cell.state = State.FAILED
+            elif cell.state == State.RUNNING:
+                kept = cell.losses < MOST_LOSSES
+                cell.state = State.RETRYING if kept else State.FAILED
+                cell.not_before = now if kept else cell.not_before
+                cell.losses += 1
+        self.settle(now)
+
+    def terminate(self, ids: Iterable[int], now: datetime) -> set[int]:
+        chosen = [self.cells[pk] for pk in ids if self.cells[pk].state in TERMINABLE]
+        self._stop(chosen)
+        self.settle(now)
+        return {cell.id for cell in chosen}
+
+    def stop_batch(self, batch: int, now: datetime) -> int:
+        self.stopped.setdefault(batch, now)
+        keep = FINISHED | {State.TERMINATING, State.FROZEN}
+        chosen = [c for c in self.cells.values() if c.batch == batch and c.state not in keep]
+        self._stop(chosen)
+        self.settle(now)
+        return len(chosen)
+
+    def _stop(self, chosen: Iterable[Cell]) -> None:
+        for cell in chosen:
+            cell.state = State.TERMINATING if cell.state == State.RUNNING else State.FAILED
+            cell.sent = False
+
+    def mark_success(self, ids: Iterable[int], now: datetime) -> set[int]:
+        chosen = [self.cells[pk] for pk in ids if self.cells[pk].state in MARKABLE]
+        for cell in chosen:
+            cell.state, cell.sent = State.SUCCESS, False
+        self.settle(now)
+        return {cell.id for cell in chosen}
+
+    def rerun(self, ids: Iterable[int], now: datetime) -> set[int]:
+        chosen = {pk for pk in ids if self.cells[pk].state in RERUNNABLE}
+        for pk in chosen:
+            cell = self.cells[pk]
+            if cell.retries + cell.losses:
+                cell.not_before = min(cell.not_before, now)
+            cell.state, cell.sent, cell.waiting_since = State.NOT_RUN, False, now
+            cell.retries = cell.losses = 0
+        for cell in self.cells.values():
+            below = any(wait.upstream in chosen and not wait.removed for wait in cell.waits)
+            if below and cell.id not in chosen and cell.state == State.WAITING_EXECUTION:
+                cell.state, cell.sent = State.WAITING_UPSTREAM, False
+        self.settle(now)
+        return chosen
+
+    def remove_wait(self, pk: int, slot: Slot, now: datetime) -> None:
+        for wait in self.cells[pk].waits:
+            wait.removed = wait.removed or wait.slot == slot
+        self.settle(now)
+
+    def sweep(self, now: datetime) -> None:
+        for cell in self.cells.values():
+            if cell.state == State.RETRYING and cell.not_before <= now and self._goes_on(cell):
+                cell.state = State.NOT_RUN
+        self.settle(now)
+
+    def settle(self, now: datetime) -> None:
+        """Let everything go on that may, then give out the slots."""
+        while self._advance(now):
+            pass
+        for cell in sorted(self.cells.values(), key=lambda cell: cell.order):
+            if cell.state == State.WAITING_EXECUTION and not cell.sent and self._has_room(cell):
+                cell.sent = self._goes_on(cell)
+
+    def _advance(self, now: datetime) -> bool:
+        moved = False
+        for cell in self.cells.values():
+            for wait in cell.waits:
+                if wait.upstream is None and not wait.within_batch:
+                    wait.upstream = self._filled_by_a_plan(wait.slot)
+        for cell in self.cells.values():
+            if cell.state in PENDING and self._goes_on(cell):
+                target = self._target(cell, now)
+                moved |= target != cell.state
+                cell.state = target
+        return moved
+
+    def _filled_by_a_plan(self, slot: Slot) -> int | None:
+        plans = [c for c in self.cells.values() if c.slot == slot and c.batch is not None]
+        return next((cell.id for cell in plans if cell.state == State.SUCCESS), None)
+
+    def _target(self, cell: Cell, now: datetime) -> State:
+        if cell.not_before > now:
+            return State.NOT_RUN
+        for wait in cell.waits:
+            upstream = self.cells.get(wait.upstream) if wait.upstream is not None else None
+            done = upstream is not None and upstream.state == State.SUCCESS
+            if not wait.removed and not done:
+                return State.WAITING_UPSTREAM
+        return State.SUCCESS if cell.kind.inline else State.WAITING_EXECUTION
+
+    def _goes_on(self, cell: Cell) -> bool:
+        stopped_at = self.stopped.get(cell.batch) if cell.batch is not None else None
+        return stopped_at is None or cell.waiting_since > stopped_at
+
+    def _has_room(self, cell: Cell) -> bool:
+        live = [other for other in self.cells.values() if other.is_live]
+        in_group = sum(other.kind.group == cell.kind.group for other in live)
+        of_task = sum(other.kind.name == cell.kind.name for other in live)
+        limit = self.limits[cell.kind.name]
+        return in_group < self.slots[cell.kind.group] and (limit is None or of_task < limit)

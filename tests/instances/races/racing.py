@@ -1,0 +1,95 @@
+"""Threads that act on the database at the same moment, each on a connection of its own."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from typing import Any
+
+from django.db import connection, transaction
+
+MOST = 4
+MOST_HANDICAP = 12  # queries
+# No test here pulls the plug: commits need not reach the disk.
+HASTE = "SET synchronous_commit = off"
+PATIENCE = 30.0  # seconds; only a test that fails takes them
+
+Call = Callable[[], Any]
+
+
+class Racers:
+    """Up to MOST rivals. Their connections last from round to round; `close` ends them."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(MOST)
+        self._chance = random.Random(1)
+
+    def race(self, *calls: Call) -> list[Any]:
+        """Run the calls at the same moment; return their results, or raise what one raised."""
+        line = threading.Barrier(len(calls))
+
+        def start(call: Call, handicap: int) -> Any:
+            _get_ready()
+            line.wait(PATIENCE)
+            _ask_in_vain(handicap)
+            return call()
+
+        # Rivals with as many queries to do would always meet at the same place.
+        futures = [
+            self._pool.submit(start, call, self._chance.randrange(MOST_HANDICAP)) for call in calls
+        ]
+        return [future.result(PATIENCE) for future in futures]
+
+    def overtake(self, first: Call, second: Call) -> Any:
+        """Run `first` in a transaction and `second` before that is committed.
+
+        `second` runs to its end, or until it waits for a lock that `first` holds, and goes on
+        after the commit. Returns what `second` returned.
+        """
+        with transaction.atomic():
+            first()
+            pids: Future[int] = Future()
+            future = self._pool.submit(self._tell_pid, second, pids)
+            pid = pids.result(PATIENCE)
+            while not (future.done() or _is_blocked(pid)):
+                try:
+                    future.result(0.002)
+                except NotYet:
+                    continue
+        return future.result(PATIENCE)
+
+    def close(self) -> None:
+        """Close the connections and end the threads."""
+        self.race(*[_close] * MOST)
+        self._pool.shutdown()
+
+    @staticmethod
+    def _tell_pid(call: Call, pids: Future[int]) -> Any:
+        _get_ready()
+        pids.set_result(connection.connection.info.backend_pid)
+        return call()
+
+
+def _get_ready() -> None:
+    if connection.connection is None:
+        with connection.cursor() as cursor:
+            cursor.execute(HASTE)
+
+
+def _ask_in_vain(times: int) -> None:
+    with connection.cursor() as cursor:
+        for _ in range(times):
+            cursor.execute("SELECT 1")
+
+
+def _close() -> None:
+    connection.close()
+
+
+def _is_blocked(pid: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE pid = %s AND NOT granted)", [pid])
+        return bool(cursor.fetchone()[0])

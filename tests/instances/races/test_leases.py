@@ -1,0 +1,74 @@
+"""Leases at the moment they run out: the worker, rescue and the next worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from instances import transitions
+from instances.models import Execution
+from instances.operations.terminating import terminate
+from instances.rescue import rescue
+from instances.states import ExecutionState, State
+from projects import clock
+from tests.factories import make_resource_group, make_submitted_task
+from tests.instances.races.acting import claim, finish
+from tests.instances.races.racing import Racers
+from tests.support.engine import Engine, new_instance, state_of
+
+ROUNDS = 70
+
+Wrong = Callable[[], list[str]]
+
+
+def renew(execution_id: int) -> dict[int, str]:
+    until = clock.now() + timedelta(hours=1)
+    return transitions.renew_leases([execution_id], worker="worker", lease_until=until)
+
+
+def test_rescue_against_a_renewal_takes_the_execution_or_leaves_it(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    make_resource_group("wide", slots=100_000)
+    task = make_submitted_task(resource_group="wide", retries={"limit": 0})
+    seen = set()
+    for day in range(ROUNDS):
+        (instance,) = live_engine.make(new_instance(task, day=day))
+        (execution,) = live_engine.sent[day:]
+        assert claim(execution) == [execution]
+        late = clock.now() + timedelta(minutes=1)
+        renewed, (lost, _) = racers.race(partial(renew, execution), partial(rescue, now=late))
+        assert (lost, bool(renewed)) in {(1, False), (0, True)}
+        assert state_of(instance) == (State.RETRYING if lost else State.RUNNING)
+        seen.add(lost)
+        # What the worker reports counts exactly when it still holds the execution.
+        assert finish(execution) == ([] if lost else [execution])
+    assert wrong() == []
+    assert seen == {0, 1}, "one side won every round: this was no race"
+
+
+def test_rescue_against_the_end_and_a_termination_closes_the_execution_once(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    make_resource_group("wide", slots=100_000)
+    task = make_submitted_task(resource_group="wide", retries={"limit": 0})
+    for day in range(ROUNDS):
+        (instance,) = live_engine.make(new_instance(task, day=day))
+        (execution,) = live_engine.sent[day:]
+        assert claim(execution) == [execution]
+        late = clock.now() + timedelta(minutes=1)
+        ended, (lost, _), stopped = racers.race(
+            partial(finish, execution),
+            partial(rescue, now=late),
+            partial(terminate, actor=None, ids=[instance.pk]),
+        )
+        assert len(ended) + lost == 1
+        closed = ExecutionState(Execution.objects.get(pk=execution).state)
+        if stopped.succeeded:
+            assert (state_of(instance), closed) == (State.FAILED, ExecutionState.TERMINATED)
+        elif ended:
+            assert (state_of(instance), closed) == (State.SUCCESS, ExecutionState.SUCCESS)
+        else:
+            assert (state_of(instance), closed) == (State.RETRYING, ExecutionState.LOST)
+    assert wrong() == []

@@ -1,0 +1,207 @@
+"""Starts at the same moment: dispatchers, workers, and operators who come between."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from instances.dispatch import dispatch
+from instances.models import Execution, Instance
+from instances.operations.rerunning import rerun
+from instances.operations.terminating import terminate, terminate_batch
+from instances.states import LIVE, State
+from projects import clock
+from projects.models import ResourceGroup
+from tests.factories import make_resource_group, make_submitted_task, make_submitted_tasks
+from tests.instances.races.acting import claim, claim_instance, create, finish, live_execution
+from tests.instances.races.racing import Racers
+from tests.support.engine import Engine, make_batch, new_instance, state_of, states_of
+
+ROUNDS = 70
+GROUP = {"resource_group": "wide"}
+
+Wrong = Callable[[], list[str]]
+
+
+@pytest.fixture(autouse=True)
+def wide(live_engine: Engine) -> ResourceGroup:
+    return make_resource_group("wide", slots=100_000)
+
+
+def only_once(sent: list[int]) -> bool:
+    instances = Execution.objects.filter(pk__in=sent).values_list("instance_id", flat=True)
+    return len(sent) == len(set(sent)) and set(Counter(instances).values()) <= {1}
+
+
+@pytest.mark.feature("T13")
+@pytest.mark.parametrize("dispatchers", [2, 4])
+def test_dispatchers_at_once_never_exceed_slots_or_task_limits(
+    live_engine: Engine, racers: Racers, wrong: Wrong, dispatchers: int
+) -> None:
+    groups = [make_resource_group(f"narrow_{number}", slots=0) for number in range(2)]
+    tasks = make_submitted_tasks(
+        {"limited": {**GROUP, "max_parallel": 3}, "free": GROUP, "single": {"max_parallel": 1}}
+    )
+    rows = [
+        new_instance(task, day=day, resource_group_id=groups[day % 2].pk)
+        for task in tasks.values()
+        for day in range(40)
+    ]
+    waiting = {instance.pk for instance in live_engine.make(*rows)}
+    ids = [group.pk for group in groups]
+    while waiting:
+        ResourceGroup.objects.filter(pk__in=ids).update(slots=4)
+        racers.race(*[lambda: dispatch(ids, now=clock.now())] * dispatchers)
+        assert only_once(live_engine.sent)
+        dispatch(ids, now=clock.now())  # the other group's share of a task's limit may be free now
+        assert wrong() == []
+        ResourceGroup.objects.filter(pk__in=ids).update(slots=0)
+        live = list(Execution.objects.filter(state__in=LIVE).order_by("pk"))
+        assert live, "nothing is sent any more"
+        for execution in live:
+            assert claim(execution.pk) == [execution.pk]
+            assert finish(execution.pk) == [execution.pk]
+            waiting.remove(execution.instance_id)
+
+
+def test_ends_at_once_give_each_free_slot_to_one(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    make_resource_group("four", slots=4)
+    task = make_submitted_task(resource_group="four")
+    live_engine.make(*[new_instance(task, day=day) for day in range(ROUNDS)])
+    while live := list(Execution.objects.filter(state__in=LIVE)):
+        for execution in live:
+            assert claim(execution.pk) == [execution.pk]
+        racers.race(*[partial(finish, execution.pk) for execution in live])
+        assert wrong() == []
+    assert only_once(live_engine.sent)
+    assert set(states_of(Instance.objects.all())) == {State.SUCCESS}
+
+
+def test_workers_that_hear_of_the_same_execution_start_it_once(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    task = make_submitted_task(**GROUP)
+    for day in range(ROUNDS):
+        (instance,) = live_engine.make(new_instance(task, day=day))
+        (execution,) = live_engine.sent[day:]
+        claims = [partial(claim, execution, f"worker-{number}") for number in range(4)]
+        assert sorted(racers.race(*claims)) == [[], [], [], [execution]]
+        instance.refresh_from_db()
+        assert (instance.state, instance.total_runs) == (State.RUNNING, 1)
+    assert wrong() == []
+
+
+@pytest.mark.feature("I4")
+def test_terminate_against_the_start_is_final(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    task = make_submitted_task(**GROUP)
+    seen = set()
+    for day in range(ROUNDS):
+        (instance,) = live_engine.make(new_instance(task, day=day))
+        (execution,) = live_engine.sent[day:]
+        claimed, stopped = racers.race(
+            partial(claim, execution), partial(terminate, actor=None, ids=[instance.pk])
+        )
+        assert [outcome.ok for outcome in stopped.outcomes] == [True]
+        expected = State.TERMINATING if claimed else State.FAILED
+        assert state_of(instance) == expected
+        assert claim(execution) == []
+        seen.add(expected)
+        assert wrong() == []
+    assert len(seen) == 2, "one side won every round: this was no race"
+
+
+@pytest.mark.feature("I5")
+def test_a_downstream_starts_before_its_upstreams_rerun_or_after_its_success(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    tasks = make_submitted_tasks({"a": GROUP, "b": {**GROUP, "depends_on": ["a"]}})
+    seen = set()
+    for day in range(ROUNDS):
+        a, b = live_engine.make(
+            new_instance(tasks["a"], day=day),
+            new_instance(tasks["b"], day=day, waits_for=[(tasks["a"], day)]),
+        )
+        live_engine.run(a)
+        claimed, _ = racers.race(partial(claim_instance, b), partial(rerun, actor=None, ids=[a.pk]))
+        assert state_of(b) == (State.RUNNING if claimed else State.WAITING_UPSTREAM)
+        seen.add(bool(claimed))
+        assert wrong() == []
+    assert len(seen) == 2, "one side won every round: this was no race"
+
+
+@pytest.mark.feature("I5")
+def test_a_downstream_does_not_become_ready_beside_the_rerun_of_its_other_upstream(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    tasks = make_submitted_tasks({"a": GROUP, "b": GROUP, "c": {**GROUP, "depends_on": ["a", "b"]}})
+    for day in range(ROUNDS):
+        a, b, c = live_engine.make(
+            new_instance(tasks["a"], day=day),
+            new_instance(tasks["b"], day=day),
+            new_instance(tasks["c"], day=day, waits_for=[(tasks["a"], day), (tasks["b"], day)]),
+        )
+        live_engine.run(a)
+        execution = live_engine.start(b)
+        assert execution is not None
+        racers.race(partial(rerun, actor=None, ids=[a.pk]), partial(finish, execution))
+        assert states_of([a, b, c]) == [
+            State.WAITING_EXECUTION,
+            State.SUCCESS,
+            State.WAITING_UPSTREAM,
+        ]
+        assert wrong() == []
+
+
+def test_a_downstream_that_is_made_beside_the_rerun_of_its_upstream_does_not_start(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    tasks = make_submitted_tasks({"a": GROUP, "b": {**GROUP, "depends_on": ["a"]}})
+    (a,) = live_engine.make(new_instance(tasks["a"]))
+    live_engine.run(a)
+    for day in range(ROUNDS):
+        row = new_instance(tasks["b"], day=day, waits_for=[(tasks["a"], 0)])
+        (pk,), _ = racers.race(partial(create, row), partial(rerun, actor=None, ids=[a.pk]))
+        b = Instance.objects.get(pk=pk)
+        assert claim_instance(b) == []
+        assert state_of(b) == State.WAITING_UPSTREAM
+        assert wrong() == []
+        live_engine.run(a)
+        assert state_of(b) == State.WAITING_EXECUTION
+        assert wrong() == []
+
+
+@pytest.mark.feature("B23")
+def test_nothing_of_a_batch_starts_once_it_is_stopped(
+    live_engine: Engine, racers: Racers, wrong: Wrong, wide: ResourceGroup
+) -> None:
+    tasks = make_submitted_tasks({"a": GROUP, "b": {**GROUP, "depends_on": ["a"]}})
+    for number in range(ROUNDS // 3):
+        batch = make_batch(tasks["a"], f"plan {number}")
+        rows = [new_instance(tasks["a"], day=day, batch=batch) for day in range(3)]
+        b = new_instance(tasks["b"], batch=batch, waits_for=[(tasks["a"], 0)])
+        *sent, downstream = live_engine.make(*rows, b, batch=batch)
+        execution = live_engine.start(sent[0])
+        assert execution is not None
+        racers.race(
+            partial(terminate_batch, batch_id=batch.pk),
+            partial(claim_instance, sent[1]),
+            partial(finish, execution),
+            partial(dispatch, [wide.pk], now=clock.now()),
+        )
+        assert [claim_instance(instance) for instance in (*sent, downstream)] == [[]] * 4
+        assert wrong() == []
+        for instance in sent:
+            if state_of(instance) == State.TERMINATING:
+                stopping = live_execution(instance)
+                assert stopping is not None
+                finish(stopping)
+        ended = {State.SUCCESS, State.FAILED}
+        assert set(states_of([*sent, downstream])) <= ended
+        assert wrong() == []

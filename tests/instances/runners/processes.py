@@ -1,0 +1,36 @@
+"""Finds real processes, and waits for what real processes do."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def unique_seconds() -> str:
+    """A number of seconds for `sleep` by which that process is found again."""
+    return f"{random.randrange(10_000, 99_999)}.{random.randrange(10**9):09}"
+
+
+def with_argument(argument: str) -> set[int]:
+    """The living processes with this argument."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                arguments = (folder / "cmdline").read_bytes().split(b"\0")
+                state = (folder / "stat").read_bytes().rpartition(b") ")[2][:1]
+            except OSError:
+                continue
+            if argument.encode() in arguments and state not in b"ZX":
+                found.add(int(folder.name))
+    return found
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Return as soon as the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.005)

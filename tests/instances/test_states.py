@@ -1,0 +1,77 @@
+"""States: the table, its groups, and that nothing but transitions.py writes them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from instances.states import (
+    FINISHED,
+    MARKABLE,
+    RERUNNABLE,
+    TERMINABLE,
+    TRANSITIONS,
+    UNFINISHED,
+    State,
+    sources_of,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.feature("I1")
+def test_every_state_has_a_row_in_the_transition_table() -> None:
+    assert set(TRANSITIONS) == set(State)
+
+
+@pytest.mark.feature("I1")
+def test_every_state_can_be_reached_and_every_unfinished_one_can_be_left() -> None:
+    assert all(sources_of(state) for state in State)
+    assert all(TRANSITIONS[state] for state in UNFINISHED)
+
+
+def test_finished_and_unfinished_states_are_all_states() -> None:
+    assert set(State) == FINISHED | UNFINISHED
+    assert not FINISHED & UNFINISHED
+
+
+@pytest.mark.feature("I4")
+def test_terminate_applies_to_the_states_of_the_catalogue() -> None:
+    assert {state.value for state in TERMINABLE} == {
+        "WAITING_EVENT",
+        "WAITING_UPSTREAM",
+        "WAITING_EXECUTION",
+        "RUNNING",
+    }
+
+
+def test_rerun_and_mark_success_apply_to_the_states_of_the_catalogue() -> None:
+    assert {state.value for state in RERUNNABLE} == {
+        "FAILED",
+        "SUCCESS",
+        "WAITING_EXECUTION",
+        "RETRYING",
+    }
+    assert {state.value for state in MARKABLE} == {
+        "RUNNING",
+        "FAILED",
+        "WAITING_EVENT",
+        "WAITING_UPSTREAM",
+        "WAITING_EXECUTION",
+    }
+
+
+def test_only_transitions_writes_the_state_of_instances_and_executions() -> None:
+    writes = re.compile(
+        r"UPDATE instances_(?:instance|execution)\b(?:(?!WHERE|FROM).)*?\bstate\s*="
+        r"|\.update\([^)]*\bstate\s*=|^\s*\w+(?:\.\w+)*\.state\s*=\s",
+        re.DOTALL | re.MULTILINE,
+    )
+    offenders = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "instances").rglob("*.py"))
+        if path.name != "transitions.py" and writes.search(path.read_text())
+    ]
+    assert offenders == []

@@ -1,0 +1,91 @@
+"""What must hold whenever nothing is going on (design §5), told from the rows alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import connection
+
+from projects import clock
+
+_BLOCKED = """EXISTS (
+    SELECT FROM instances_edge e LEFT JOIN instances_instance u ON u.id = e.upstream_id
+    WHERE e.instance_id = i.id AND e.removed_at IS NULL
+        AND (u.id IS NULL OR u.state <> 'SUCCESS'))"""
+_STOPPED = """EXISTS (SELECT FROM instances_batch b
+    WHERE b.id = i.batch_id AND b.stopped_at >= i.waiting_since)"""
+_LIVE = "('SENT', 'RUNNING', 'TERMINATING')"
+_USED = f"""(SELECT count(*) FROM instances_execution x JOIN instances_instance o
+    ON o.id = x.instance_id WHERE x.state IN {_LIVE} AND %s)"""
+
+# What is wrong: the instances (or groups, tasks) that it is wrong with.
+_RULES = {
+    "is ready, but an upstream is not SUCCESS": f"""
+        SELECT i.id FROM instances_instance i WHERE i.state = 'WAITING_EXECUTION' AND {_BLOCKED}""",
+    "waits for its upstreams, which are all SUCCESS": f"""
+        SELECT i.id FROM instances_instance i
+        WHERE i.state = 'WAITING_UPSTREAM' AND NOT {_BLOCKED} AND NOT {_STOPPED}""",
+    "was due when its round began, and nobody looked at it": f"""
+        SELECT i.id FROM instances_instance i
+        WHERE i.state = 'NOT_RUN' AND i.not_before <= i.waiting_since AND NOT {_STOPPED}""",
+    "is not due, and was let on": """
+        SELECT i.id FROM instances_instance i WHERE i.not_before > %(now)s AND i.state IN
+        ('WAITING_EVENT', 'WAITING_UPSTREAM', 'WAITING_EXECUTION', 'RUNNING', 'TERMINATING')""",
+    "was not ended with its batch": f"""
+        SELECT i.id FROM instances_instance i WHERE {_STOPPED} AND i.state NOT IN
+        ('SUCCESS', 'FAILED', 'TERMINATING', 'FROZEN')""",
+    "could have a slot, and has none": f"""
+        SELECT i.id FROM instances_instance i
+        JOIN projects_resourcegroup g ON g.id = i.resource_group_id
+        JOIN workflows_task t ON t.id = i.task_id
+        WHERE i.state = 'WAITING_EXECUTION' AND i.dispatched_at IS NULL AND NOT {_STOPPED}
+            AND {_USED % "x.resource_group_id = g.id"} < g.slots
+            AND (t.max_parallel IS NULL OR {_USED % "o.task_id = t.id"} < t.max_parallel)""",
+    "has an edge to a slot that is there, and does not point at it": """
+        SELECT i.id FROM instances_instance i JOIN instances_edge e ON e.instance_id = i.id
+        JOIN instances_instance u ON u.task_id = e.upstream_task_id
+            AND u.scheduled_at = e.upstream_scheduled_at
+        WHERE e.upstream_id IS NULL AND e.removed_at IS NULL AND CASE WHEN e.within_batch
+            THEN u.batch_id = i.batch_id ELSE u.batch_id IS NULL OR u.state = 'SUCCESS' END""",
+    "has a live execution that does not fit its state": f"""
+        SELECT i.id FROM instances_instance i JOIN instances_execution x ON x.instance_id = i.id
+        WHERE x.state IN {_LIVE} AND i.state <> CASE x.state
+            WHEN 'SENT' THEN 'WAITING_EXECUTION' ELSE x.state END""",
+    "runs, or was sent, without a live execution": f"""
+        SELECT i.id FROM instances_instance i
+        WHERE (i.state IN ('RUNNING', 'TERMINATING')
+               OR (i.state = 'WAITING_EXECUTION' AND i.dispatched_at IS NOT NULL))
+            AND NOT EXISTS (SELECT FROM instances_execution x
+                            WHERE x.instance_id = i.id AND x.state IN {_LIVE})""",
+    "has more than one live execution": f"""
+        SELECT x.instance_id FROM instances_execution x WHERE x.state IN {_LIVE}
+        GROUP BY 1 HAVING count(*) > 1""",
+    "counts other runs than it had": """
+        SELECT i.id FROM instances_instance i WHERE NOT i.inline AND i.total_runs <>
+        (SELECT count(*) FROM instances_execution x
+         WHERE x.instance_id = i.id AND x.started_at IS NOT NULL)""",
+    "has used more retries than it has": """
+        SELECT i.id FROM instances_instance i WHERE i.retry_count > i.retry_limit""",
+    "is the second periodic instance of its slot": """
+        SELECT max(i.id) FROM instances_instance i WHERE i.batch_id IS NULL
+        GROUP BY i.task_id, i.scheduled_at HAVING count(*) > 1""",
+    "(a resource group) has more live executions than slots": f"""
+        SELECT g.id FROM projects_resourcegroup g
+        WHERE {_USED % "x.resource_group_id = g.id"} > g.slots""",
+    "(a task) runs more often at a time than it may": f"""
+        SELECT t.id FROM workflows_task t
+        WHERE {_USED % "o.task_id = t.id"} > t.max_parallel""",
+}
+_QUERY = " UNION ALL ".join(
+    f"SELECT '{what}', id FROM ({query}) AS found (id)" for what, query in _RULES.items()
+)
+
+
+def violations(*, now: datetime | None = None) -> list[str]:
+    """Return every breach of the engine's invariants as a sentence; empty when all is well.
+
+    Call while no verb is at work. `now` is the instant that clocks are compared with.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_QUERY, {"now": now or clock.now()})
+        return [f"{pk} {what}" for what, pk in cursor.fetchall()]
