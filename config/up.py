@@ -14,10 +14,10 @@ from types import FrameType
 from typing import cast
 
 from django.core.management.base import OutputWrapper
-from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections, connection, connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 
+from config.application import load_application
 from config.celery import app
 from config.data_directory import data_directory
 from config.embedded_postgres import ensure_server, release_server
@@ -69,7 +69,7 @@ class Platform:
         self._celery = EmbeddedCelery(
             app, group_queues=_group_queues(), room=max(slots, MINIMUM_ROOM)
         )
-        self._web = WebServer(get_wsgi_application(), self._listener)
+        self._web = WebServer(load_application(), self._listener)
         self._web.start()
         self._celery.start()
         self._queue_check.start()

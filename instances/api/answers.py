@@ -58,7 +58,7 @@ class InstanceAnswer(serializers.ModelSerializer):
     type = serializers.CharField(source="version.type")
     cycle = serializers.CharField(source="version.cycle")
     version = serializers.IntegerField(source="version.number")
-    state_display = serializers.CharField(source="get_state_display")
+    state_display = serializers.SerializerMethodField()
     diagnosis = serializers.SerializerMethodField()
     data_time = serializers.SerializerMethodField(help_text="Local: YYYY-MM-DD HH:MM:SS.")
     scheduled_at = serializers.SerializerMethodField(help_text="With the task's offset.")
@@ -106,6 +106,9 @@ class InstanceAnswer(serializers.ModelSerializer):
             "parameters",
             "created_at",
         ]
+
+    def get_state_display(self, instance: Instance) -> str:
+        return State(instance.state).label
 
     @extend_schema_field(DiagnosisAnswer(allow_null=True))
     def get_diagnosis(self, instance: Instance) -> dict[str, Any] | None:

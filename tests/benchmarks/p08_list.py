@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection
 from django.test import Client
 
+from config.application import load_application
 from projects.roles import Role
 from tests.benchmarks.figures import Figure, Target, interleaved
 from tests.benchmarks.filling import fill
@@ -46,6 +47,7 @@ _SQL = """
 def measure(world: World, *, repeats: int) -> list[Figure]:
     """The first page and the 1,000th of what succeeded in tasks of a name, 50 rows each."""
     fill(world)
+    load_application()
     client = Client()
     client.force_login(make_member(world.project, Role.VIEWER))
     page = world.scaled(PAGE)
