@@ -41,6 +41,7 @@ _ENTERING: dict[State, dict[str, Any]] = {
 _COLUMNS = frozenset(
     {"error_code", "error_message", "not_before", "waiting_since", "retry_count", "lost_count"}
 )
+_HELD = [state.value for state in IN_WORKER]
 
 
 def move(
@@ -294,7 +295,7 @@ def close_reported(
             [
                 now,
                 *(list(column) for column in zip(*rows, strict=True)),
-                [state.value for state in IN_WORKER],
+                _HELD,
                 lease_before,
                 lease_before,
             ],
@@ -350,6 +351,17 @@ def renew_leases(ids: Iterable[int], *, worker: str, lease_until: datetime) -> d
         cursor.execute(
             "UPDATE instances_execution SET lease_until = %s WHERE id = ANY(%s)"
             " AND worker = %s AND state = ANY(%s) RETURNING id, state",
-            [lease_until, list(ids), worker, [state.value for state in IN_WORKER]],
+            [lease_until, list(ids), worker, _HELD],
+        )
+        return dict(cursor.fetchall())
+
+
+def held_executions(ids: Iterable[int], *, worker: str) -> dict[int, str]:
+    """Return {execution id: its state} of those that `worker` still holds, as `renew_leases`."""
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            "SELECT id, state FROM instances_execution WHERE id = ANY(%s)"
+            " AND worker = %s AND state = ANY(%s)",
+            [list(ids), worker, _HELD],
         )
         return dict(cursor.fetchall())
