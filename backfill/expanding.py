@@ -28,6 +28,7 @@ from instances.creation import (
     NewInstance,
     create_instances,
     waiting_for_each_other,
+    with_removals,
 )
 from instances.engine import set_going
 from instances.states import Kind
@@ -156,7 +157,9 @@ def _make_chunk(plan: Plan, expansion: _Expansion, now: datetime) -> list[int]:
         },
         expansion.facts,
     )
-    rows = [_new_instance(plan, expansion, cell, dropped) for cell in chunk if cell.skip is None]
+    rows = with_removals(
+        [_new_instance(plan, expansion, cell, dropped) for cell in chunk if cell.skip is None]
+    )
     ids = create_instances(rows, now=now, batch_id=plan.batch_id)
     _write_skips(plan, expansion, [(cell, cell.skip) for cell in chunk if cell.skip is not None])
     _move_on(plan, len(chunk))

@@ -7,7 +7,7 @@ have succeeded. All others are made NOT_RUN; `engine.set_going` takes them from 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from functools import partial
 from itertools import islice
@@ -24,11 +24,15 @@ _NULL = "\\N"
 
 @dataclass(frozen=True, slots=True)
 class NewEdge:
-    """The new instance waits for this slot; see Edge.within_batch."""
+    """The new instance waits for this slot; see Edge.within_batch.
+
+    removed: an operator removed this dependency of the slot before; it is kept and does not block.
+    """
 
     upstream_task_id: int
     upstream_scheduled_at: datetime
     within_batch: bool
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ _EDGE_COLUMNS = (
     "upstream_scheduled_at",
     "upstream_id",
     "within_batch",
+    "removed_at",
 )
 
 
@@ -111,7 +116,7 @@ def create_instances(
     )
     made = {row.slot: pk for pk, row in zip(ids, rows, strict=True)}
     found = _find_upstreams(rows, made, batch_id)
-    _copy("instances_edge", _EDGE_COLUMNS, _edge_lines(ids, rows, found))
+    _copy("instances_edge", _EDGE_COLUMNS, _edge_lines(ids, rows, found, now=now))
     _resolve_edges(ids, batch_id)
     unresolved = [
         pk
@@ -125,6 +130,37 @@ def create_instances(
     return ids
 
 
+def with_removals(rows: Sequence[NewInstance]) -> Sequence[NewInstance]:
+    """Mark the edges that an operator removed from their slots before (I7). One query."""
+    if not rows:
+        return rows
+    times = [row.scheduled_at for row in rows]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT task_id, scheduled_at, upstream_task_id, upstream_scheduled_at"
+            " FROM instances_removeddependency"
+            " WHERE task_id = ANY(%s) AND scheduled_at BETWEEN %s AND %s",
+            [list({row.task_id for row in rows}), min(times), max(times)],
+        )
+        removed = set(cursor.fetchall())
+    if not removed:
+        return rows
+    return [
+        replace(
+            row,
+            edges=tuple(
+                replace(
+                    edge,
+                    removed=(*row.slot, edge.upstream_task_id, edge.upstream_scheduled_at)
+                    in removed,
+                )
+                for edge in row.edges
+            ),
+        )
+        for row in rows
+    ]
+
+
 def waiting_for_each_other(rows: Sequence[NewInstance], *, batch_id: int | None) -> list[bool]:
     """For each row: does it wait for another of them? Then there is no need to look at it yet."""
     slots = {row.slot for row in rows}
@@ -132,6 +168,7 @@ def waiting_for_each_other(rows: Sequence[NewInstance], *, batch_id: int | None)
     return [
         any(
             edge.within_batch is inside
+            and not edge.removed
             and (edge.upstream_task_id, edge.upstream_scheduled_at) in slots
             for edge in row.edges
         )
@@ -228,6 +265,8 @@ def _edge_lines(
     ids: Sequence[int],
     rows: Sequence[NewInstance],
     found: Mapping[tuple[bool, int, datetime], int],
+    *,
+    now: datetime,
 ) -> Iterator[str]:
     """Yield the lines of the rows' edges, in the order of _EDGE_COLUMNS."""
     for pk, row in zip(ids, rows, strict=True):
@@ -238,7 +277,8 @@ def _edge_lines(
                 edge.within_batch,
             )
             upstream = found.get((inside, task_id, at), _NULL)
-            yield f"{pk}\t{task_id}\t{at}\t{upstream}\t{inside}\n"
+            removed_at = now if edge.removed else _NULL
+            yield f"{pk}\t{task_id}\t{at}\t{upstream}\t{inside}\t{removed_at}\n"
 
 
 def _find_upstreams(

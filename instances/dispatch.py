@@ -17,7 +17,7 @@ from django.db import transaction
 
 from instances import transitions
 from instances.announcing import announce, reaches_workers
-from instances.locking import NOT_STOPPED, lock_instances
+from instances.locking import MAY_START, lock_instances
 from instances.prepared import prepared_cursor
 from projects.bulk import repeat_on_deadlock
 from projects.models import ResourceGroup
@@ -52,7 +52,7 @@ _NEXT_READY = f"""
     JOIN workflows_task t ON t.id = i.task_id
     LEFT JOIN instances_batch b ON b.id = i.batch_id
     WHERE i.resource_group_id = %s AND i.state = 'WAITING_EXECUTION'
-        AND i.dispatched_at IS NULL AND {NOT_STOPPED}
+        AND i.dispatched_at IS NULL AND {MAY_START}
         AND i.id <> ALL(%s) AND i.task_id <> ALL(%s)
     ORDER BY i.priority DESC, i.sort_key, i.scheduled_at, i.id
     LIMIT %s"""

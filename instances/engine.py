@@ -12,7 +12,9 @@ from functools import partial
 
 from django.db import transaction
 
+from instances import transitions
 from instances.dispatch import dispatch
+from instances.locking import blocked_ids, downstream_ids, lock_instances
 from instances.prepared import prepared_cursor
 from instances.readiness import advance, woken_by
 from projects import clock
@@ -40,6 +42,20 @@ def settle(
 
 def _dispatch_now(group_ids: list[int]) -> None:
     dispatch(group_ids, now=clock.now())
+
+
+def hold_back_below(ids: Iterable[int], *, now: datetime) -> list[int]:
+    """Hold back what waits for locked instances that are no success any more, unless it started.
+
+    Returns the instances held back. Call inside the transaction of the change.
+    """
+    chosen = set(ids)
+    # Read after the upstreams were locked: who succeeds as a plan's instance gains downstreams.
+    # Readiness holds the downstream's lock when it finds an upstream SUCCESS, so it is either
+    # before us, and what it let go on is held back here, or after us.
+    below = set(downstream_ids(chosen)) - chosen
+    # And looked at after these were locked: a dependency may have been removed meanwhile.
+    return transitions.hold_back(blocked_ids(lock_instances(below)), now=now)
 
 
 def groups_of(ids: Iterable[int]) -> set[int]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Q
 
-from instances.creation import NewEdge, NewInstance, Slot, create_instances
+from instances.creation import NewEdge, NewInstance, Slot, create_instances, with_removals
 from instances.engine import set_going
 from instances.models import Edge
 from instances.states import Kind
@@ -83,7 +83,7 @@ def _generate_some(*, now: datetime) -> tuple[list[int], bool]:
         for plan, fire in wanted
         if (plan.task.pk, fire) not in made_before
     ]
-    ids = create_instances(rows, now=clock.now(), batch_id=None)
+    ids = create_instances(with_removals(rows), now=clock.now(), batch_id=None)
     for plan in plans:
         plan.task.generated_until = plan.until
         plan.task.next_fire_at = next_fire(plan.definition.schedule, plan.until)

@@ -8,9 +8,10 @@ from typing import Any
 from instances.prepared import prepared_cursor
 from instances.states import State
 
-# SQL, for an instance `i` and its batch `b` (which may be missing): nothing that began to wait
-# before its batch was stopped may start; what an operator ran again after that may.
-NOT_STOPPED = "(b.stopped_at IS NULL OR i.waiting_since > b.stopped_at)"
+# SQL, for an instance `i` and its batch `b` (which may be missing): nothing of a paused batch may
+# start, nor what began to wait before its batch was stopped; what an operator ran again after that
+# may.
+MAY_START = "(b.paused_at IS NULL AND (b.stopped_at IS NULL OR i.waiting_since > b.stopped_at))"
 
 # SQL, for an instance `i`: an edge that was not removed has no upstream, or one that is not
 # SUCCESS (design §5.1).
@@ -48,6 +49,19 @@ def lock_instances_of(execution_ids: Iterable[int]) -> None:
             " ORDER BY id FOR NO KEY UPDATE",
             [list(execution_ids)],
         )
+
+
+def blocked_ids(ids: Iterable[int]) -> list[int]:
+    """Return those of the instances that an edge holds back, in id order."""
+    listed = list(ids)
+    if not listed:
+        return []
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            f"SELECT i.id FROM instances_instance i WHERE i.id = ANY(%s) AND {BLOCKED} ORDER BY id",
+            [listed],
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def downstream_ids(ids: Iterable[int]) -> list[int]:

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from instances import transitions
-from instances.locking import BLOCKED, NOT_STOPPED, lock_instances
+from instances.locking import BLOCKED, MAY_START, lock_instances
 from instances.prepared import prepared_cursor
 from instances.states import PENDING, State
 
 # The rule itself. An event that is missing comes before the upstreams, as people are told first
-# what they can do least about. Instances of a stopped batch stay where they are.
+# what they can do least about. Instances of a stopped or paused batch stay as they are.
 _TARGETS = f"""
     SELECT i.id, i.resource_group_id, i.state, CASE
         WHEN i.not_before > %(now)s THEN 'NOT_RUN'
@@ -26,7 +26,7 @@ _TARGETS = f"""
         ELSE 'WAITING_EXECUTION'
     END
     FROM instances_instance i LEFT JOIN instances_batch b ON b.id = i.batch_id
-    WHERE i.id = ANY(%(ids)s) AND i.state = ANY(%(pending)s) AND {NOT_STOPPED}
+    WHERE i.id = ANY(%(ids)s) AND i.state = ANY(%(pending)s) AND {MAY_START}
 """
 
 

@@ -66,6 +66,9 @@ IN_WORKER = frozenset({ExecutionState.RUNNING, ExecutionState.TERMINATING})
 TERMINABLE = frozenset(
     {State.WAITING_EVENT, State.WAITING_UPSTREAM, State.WAITING_EXECUTION, State.RUNNING}
 )
+FREEZABLE = frozenset(
+    {State.WAITING_EVENT, State.WAITING_UPSTREAM, State.RETRYING, State.SUCCESS, State.FAILED}
+)
 RERUNNABLE = frozenset({State.FAILED, State.SUCCESS, State.WAITING_EXECUTION, State.RETRYING})
 MARKABLE = frozenset(
     {
@@ -87,7 +90,6 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.WAITING_EXECUTION,
             State.SUCCESS,
             State.FAILED,  # its plan was terminated
-            State.FROZEN,
         }
     ),
     State.WAITING_EVENT: frozenset(
@@ -135,7 +137,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     ),
     State.SUCCESS: frozenset({State.NOT_RUN, State.FROZEN}),
     State.FAILED: frozenset({State.NOT_RUN, State.SUCCESS, State.FROZEN}),
-    State.FROZEN: frozenset({State.NOT_RUN}),
+    # Unfrozen: what was finished is so again, all else looks anew at what it waits for.
+    State.FROZEN: frozenset({State.NOT_RUN, State.SUCCESS, State.FAILED}),
 }
 
 

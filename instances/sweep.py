@@ -16,7 +16,8 @@ from instances import transitions
 from instances.creation import resolve_edges_of
 from instances.dispatch import dispatch
 from instances.engine import settle
-from instances.locking import NOT_STOPPED, lock_instances
+from instances.locking import MAY_START, lock_instances
+from instances.operations.pausing import take_back_paused
 from instances.operations.terminating import end_stopped
 from instances.readiness import misplaced, woken_by
 from instances.states import CLOCKED, State
@@ -50,6 +51,7 @@ def sweep(*, now: datetime) -> Swept:
     """Look once; return what was found. Safe to run anywhere, any number at a time."""
     clocked = _start_clocked(now=now)
     woken = _wake(_left_behind(now=now), now=now) + _wake(_next_window(), now=now)
+    take_back_paused()
     dispatched = dispatch(_groups_with_ready(), now=now)
     return Swept(clocked, woken, dispatched, end_stopped(now=now))
 
@@ -62,7 +64,7 @@ def _start_clocked(*, now: datetime) -> int:
         cursor.execute(
             "SELECT i.id FROM instances_instance i LEFT JOIN instances_batch b ON b.id = i.batch_id"
             " WHERE i.state IN ('NOT_RUN', 'RETRYING') AND i.not_before <= %s"
-            f" AND {NOT_STOPPED} ORDER BY i.not_before LIMIT %s",
+            f" AND {MAY_START} ORDER BY i.not_before LIMIT %s",
             [now, BATCH_SIZE],
         )
         ids = [row[0] for row in cursor.fetchall()]

@@ -12,9 +12,11 @@ from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any
 
-from instances.locking import BLOCKED, NOT_STOPPED
+from instances.locking import BLOCKED, MAY_START, blocked_ids
 from instances.prepared import prepared_cursor
 from instances.states import (
+    FINISHED,
+    FREEZABLE,
     IN_WORKER,
     LIVE,
     PENDING,
@@ -36,7 +38,6 @@ _ENTERING: dict[State, dict[str, Any]] = {
     State.RETRYING: _UNSENT,
     State.SUCCESS: {"ended_at": "now", "error_code": "", "error_message": ""},
     State.FAILED: {"ended_at": "now"},
-    State.FROZEN: {"ended_at": None},
 }
 _COLUMNS = frozenset(
     {"error_code", "error_message", "not_before", "waiting_since", "retry_count", "lost_count"}
@@ -113,6 +114,63 @@ def begin_round(ids: Iterable[int], *, now: datetime) -> list[int]:
         return sorted(row[0] for row in cursor.fetchall())
 
 
+def freeze(ids: Iterable[int]) -> dict[int, State]:
+    """Set the instances that may be aside; return {id: the state that each was in} (I8)."""
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            "UPDATE instances_instance SET frozen_from = state, state = 'FROZEN'"
+            " WHERE id = ANY(%s) AND state = ANY(%s) RETURNING id, frozen_from",
+            [list(ids), [state.value for state in FREEZABLE]],
+        )
+        return {pk: State(state) for pk, state in cursor.fetchall()}
+
+
+def unfreeze(ids: Iterable[int], *, now: datetime) -> dict[int, State]:
+    """Set frozen instances back: finished ones to what they were, the others to NOT_RUN.
+
+    Those begin to wait anew, so that the end of their plan, which they slept through, does not
+    count for them. Returns {id: state}.
+    """
+    finished = [state.value for state in FINISHED]
+    settings = _ENTERING[State.NOT_RUN] | {"waiting_since": now}
+    assignments = "".join(
+        f", {column} = CASE WHEN frozen_from = ANY(%s) THEN {column} ELSE %s END"
+        for column in settings
+    )
+    values = [value for setting in settings.values() for value in (finished, setting)]
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            "UPDATE instances_instance SET frozen_from = '',"
+            " state = CASE WHEN frozen_from = ANY(%s) THEN frozen_from ELSE 'NOT_RUN' END"
+            f"{assignments} WHERE id = ANY(%s) AND state = 'FROZEN' RETURNING id, state",
+            [finished, *values, list(ids)],
+        )
+        return {pk: State(state) for pk, state in cursor.fetchall()}
+
+
+def take_back(batch_id: int, *, now: datetime) -> list[int]:
+    """Take sent, unstarted work of a batch back: it is ready as before and has no slot any more.
+
+    Returns the instances, after waiting for a worker that starts one of them at this moment.
+    """
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM instances_instance WHERE batch_id = %s"
+            " AND state = 'WAITING_EXECUTION' AND dispatched_at IS NOT NULL ORDER BY id"
+            " FOR NO KEY UPDATE",
+            [batch_id],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+        if not ids:
+            return []
+        close_live_executions(ids, ExecutionState.DISMISSED, now=now)
+        cursor.execute(
+            "UPDATE instances_instance SET dispatched_at = NULL WHERE id = ANY(%s) RETURNING id",
+            [ids],
+        )
+        return sorted(row[0] for row in cursor.fetchall())
+
+
 def hold_back(ids: Iterable[int], *, now: datetime) -> list[int]:
     """Ready, unstarted instances wait for their upstream again; return those that do."""
     held = move(ids, State.WAITING_UPSTREAM, now=now, sources=[State.WAITING_EXECUTION])
@@ -174,7 +232,8 @@ def claim_executions(
     """SENT → RUNNING for up to `room` executions of the named resource groups, oldest first.
 
     only: of these executions alone. A terminated, rerun or already claimed execution, and one
-    whose batch was stopped, is not claimed. Their instances move with them. Returns the ids.
+    whose batch was stopped or paused, is not claimed. Their instances move with them. Returns the
+    ids.
 
     This is the last look at design §5.1: an instance that was made, and made ready, while its
     upstream was being run again is held back here.
@@ -190,7 +249,7 @@ def claim_executions(
             JOIN instances_instance i ON i.id = x.instance_id
             LEFT JOIN instances_batch b ON b.id = i.batch_id
             WHERE x.state = 'SENT' AND g.name = ANY(%s) AND i.state = 'WAITING_EXECUTION'
-                AND {NOT_STOPPED} AND (%s::bigint[] IS NULL OR x.id = ANY(%s))
+                AND {MAY_START} AND (%s::bigint[] IS NULL OR x.id = ANY(%s))
             ORDER BY x.id LIMIT %s FOR NO KEY UPDATE OF i SKIP LOCKED
             """,
             [list(groups), wanted, wanted, room],
@@ -207,7 +266,7 @@ def claim_executions(
                 SET state = 'RUNNING', worker = %s, started_at = %s, lease_until = %s
                 FROM instances_instance i LEFT JOIN instances_batch b ON b.id = i.batch_id
                 WHERE x.id = ANY(%s) AND x.state = 'SENT' AND x.instance_id = ANY(%s)
-                    AND i.id = x.instance_id AND {NOT_STOPPED} AND NOT {BLOCKED}
+                    AND i.id = x.instance_id AND {MAY_START} AND NOT {BLOCKED}
                 RETURNING x.id, x.instance_id
             )
             UPDATE instances_instance AS i
@@ -220,11 +279,7 @@ def claim_executions(
         claimed = dict(cursor.fetchall())
         if len(claimed) < len(locked):
             rest = set(locked) - set(claimed.values())
-            cursor.execute(
-                f"SELECT i.id FROM instances_instance i WHERE i.id = ANY(%s) AND {BLOCKED}",
-                [list(rest)],
-            )
-            hold_back([row[0] for row in cursor.fetchall()], now=now)
+            hold_back(blocked_ids(rest), now=now)
         return sorted(claimed)
 
 

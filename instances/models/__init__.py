@@ -7,5 +7,6 @@ from instances.models.edge import Edge
 from instances.models.execution import Execution
 from instances.models.instance import Instance
 from instances.models.log_chunk import LogChunk
+from instances.models.removed_dependency import RemovedDependency
 
-__all__ = ["Batch", "Edge", "Execution", "Instance", "LogChunk"]
+__all__ = ["Batch", "Edge", "Execution", "Instance", "LogChunk", "RemovedDependency"]

@@ -15,6 +15,8 @@ class Batch(models.Model):
     name = models.CharField(max_length=100)
     # Nothing of a stopped batch starts: set first, so that terminating 100,000 rows is instant.
     stopped_at = models.DateTimeField(null=True, blank=True)
+    # Nothing of a paused batch starts until it is resumed; what runs goes on (B25).
+    paused_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )

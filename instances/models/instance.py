@@ -26,6 +26,10 @@ class Instance(models.Model):
     data_date = models.DateField(help_text="The local date of its data: planned date minus one.")
     local_time = models.TimeField(help_text="The planned time's local time of day.")
     state = models.CharField(max_length=20, choices=State.choices, default=State.NOT_RUN)
+    # Of a frozen instance: what it was before, with the timestamps and the error of that state.
+    frozen_from = models.CharField(
+        max_length=20, choices=State.choices, blank=True, db_default="", editable=False
+    )
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
 
@@ -68,8 +72,14 @@ class Instance(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["SUCCESS", "FAILED"], ended_at__isnull=False)
+                | Q(frozen_from__in=["SUCCESS", "FAILED"], ended_at__isnull=False)
                 | (~Q(state__in=["SUCCESS", "FAILED"]) & Q(ended_at__isnull=True)),
                 name="instance_ended_when_finished",
+            ),
+            models.CheckConstraint(
+                condition=(Q(state="FROZEN") & ~Q(frozen_from=""))
+                | (~Q(state="FROZEN") & Q(frozen_from="")),
+                name="instance_frozen_from_a_state",
             ),
             models.CheckConstraint(
                 condition=~Q(state__in=["RUNNING", "TERMINATING"])

@@ -8,8 +8,7 @@ from datetime import datetime
 from django.db import transaction
 
 from instances import transitions
-from instances.engine import groups_of, settle
-from instances.locking import downstream_ids, lock_instances
+from instances.engine import groups_of, hold_back_below, settle
 from instances.operations.selecting import select
 from instances.states import RERUNNABLE, ExecutionState
 from projects import clock
@@ -30,12 +29,7 @@ def rerun(*, actor: Actor, ids: Iterable[int]) -> BatchResult:
     # After the locks: a round that begins after its batch was stopped must be seen to.
     now = clock.now()
     done = begin_round(selection.states, now=now)
-    # Read after the upstreams were locked: who succeeds as a plan's instance gains downstreams.
-    # Readiness holds the downstream's lock when it finds an upstream SUCCESS, so it is either
-    # before us, and what it let go on is held back here, or after us.
-    below = set(downstream_ids(done)) - set(done)
-    lock_instances(below)
-    held = transitions.hold_back(below, now=now)
+    held = hold_back_below(done, now=now)
     settle(done, now=now, freed_groups=groups_of([*done, *held]))
     return record(
         actor=actor,

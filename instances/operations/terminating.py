@@ -58,7 +58,7 @@ def _stop(states: dict[int, State], *, now: datetime, by: str) -> list[int]:
         waiting,
         State.FAILED,
         now=now,
-        sources=transitions.sources_of(State.FAILED) - {State.RUNNING, State.TERMINATING},
+        sources=_STOPPABLE - {State.RUNNING},
         error_code=ErrorCode.TERMINATED,
         error_message=f"Terminated by {by} before it ran.",
     )
@@ -77,7 +77,9 @@ def terminate_batch(*, batch_id: int) -> int:
     Waiting instances end in chunks of 10,000; running ones stop as in `terminate`. Safe to repeat.
     Rights and record are the business of the verb that stops a plan.
     """
-    Batch.objects.filter(pk=batch_id, stopped_at=None).update(stopped_at=clock.now())
+    Batch.objects.filter(pk=batch_id, stopped_at=None).update(
+        stopped_at=clock.now(), paused_at=None
+    )
     stopped = 0
     while chunk := _stop_chunk(batch_id):
         stopped += chunk

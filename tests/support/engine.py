@@ -10,7 +10,7 @@ from django.db import transaction
 
 from instances import transitions
 from instances.completion import Result, complete
-from instances.creation import NewEdge, NewInstance, create_instances
+from instances.creation import NewEdge, NewInstance, create_instances, with_removals
 from instances.engine import set_going
 from instances.models import Batch, Execution, Instance
 from instances.states import LIVE, Kind, State
@@ -77,7 +77,9 @@ class Engine:
         """Make instances and set them going; return them in order."""
         with self.committing():
             with transaction.atomic():
-                ids = create_instances(rows, now=clock.now(), batch_id=batch.pk if batch else None)
+                ids = create_instances(
+                    with_removals(rows), now=clock.now(), batch_id=batch.pk if batch else None
+                )
             set_going(ids)
         found = Instance.objects.in_bulk(ids)
         return [found[pk] for pk in ids]

@@ -14,6 +14,9 @@ _BLOCKED = """EXISTS (
         AND (u.id IS NULL OR u.state <> 'SUCCESS'))"""
 _STOPPED = """EXISTS (SELECT FROM instances_batch b
     WHERE b.id = i.batch_id AND b.stopped_at >= i.waiting_since)"""
+_PAUSED = """EXISTS (SELECT FROM instances_batch b
+    WHERE b.id = i.batch_id AND b.paused_at IS NOT NULL)"""
+_HELD = f"({_STOPPED} OR {_PAUSED})"
 _LIVE = "('SENT', 'RUNNING', 'TERMINATING')"
 _USED = f"""(SELECT count(*) FROM instances_execution x JOIN instances_instance o
     ON o.id = x.instance_id WHERE x.state IN {_LIVE} AND %s)"""
@@ -24,21 +27,27 @@ _RULES = {
         SELECT i.id FROM instances_instance i WHERE i.state = 'WAITING_EXECUTION' AND {_BLOCKED}""",
     "waits for its upstreams, which are all SUCCESS": f"""
         SELECT i.id FROM instances_instance i
-        WHERE i.state = 'WAITING_UPSTREAM' AND NOT {_BLOCKED} AND NOT {_STOPPED}""",
+        WHERE i.state = 'WAITING_UPSTREAM' AND NOT {_BLOCKED} AND NOT {_HELD}""",
     "was due when its round began, and nobody looked at it": f"""
         SELECT i.id FROM instances_instance i
-        WHERE i.state = 'NOT_RUN' AND i.not_before <= i.waiting_since AND NOT {_STOPPED}""",
+        WHERE i.state = 'NOT_RUN' AND i.not_before <= i.waiting_since AND NOT {_HELD}""",
     "is not due, and was let on": """
         SELECT i.id FROM instances_instance i WHERE i.not_before > %(now)s AND i.state IN
         ('WAITING_EVENT', 'WAITING_UPSTREAM', 'WAITING_EXECUTION', 'RUNNING', 'TERMINATING')""",
     "was not ended with its batch": f"""
         SELECT i.id FROM instances_instance i WHERE {_STOPPED} AND i.state NOT IN
         ('SUCCESS', 'FAILED', 'TERMINATING', 'FROZEN')""",
+    "was sent, and its batch is paused": f"""
+        SELECT i.id FROM instances_instance i WHERE i.state = 'WAITING_EXECUTION'
+            AND i.dispatched_at IS NOT NULL AND {_PAUSED}""",
+    "started while its batch was paused": """
+        SELECT i.id FROM instances_instance i JOIN instances_batch b ON b.id = i.batch_id
+        WHERE i.state = 'RUNNING' AND i.started_at > b.paused_at""",
     "could have a slot, and has none": f"""
         SELECT i.id FROM instances_instance i
         JOIN projects_resourcegroup g ON g.id = i.resource_group_id
         JOIN workflows_task t ON t.id = i.task_id
-        WHERE i.state = 'WAITING_EXECUTION' AND i.dispatched_at IS NULL AND NOT {_STOPPED}
+        WHERE i.state = 'WAITING_EXECUTION' AND i.dispatched_at IS NULL AND NOT {_HELD}
             AND {_USED % "x.resource_group_id = g.id"} < g.slots
             AND (t.max_parallel IS NULL OR {_USED % "o.task_id = t.id"} < t.max_parallel)""",
     "has an edge to a slot that is there, and does not point at it": """

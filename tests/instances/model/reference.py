@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from instances.states import (
     FINISHED,
+    FREEZABLE,
     MARKABLE,
     PENDING,
     RERUNNABLE,
@@ -57,6 +58,7 @@ class Cell:
     sent: bool = False  # has an execution that no worker has started
     retries: int = 0
     losses: int = 0
+    frozen_from: State | None = None
 
     @property
     def slot(self) -> Slot:
@@ -79,14 +81,24 @@ class World:
     limits: dict[str, int | None]  # by task
     cells: dict[int, Cell] = field(default_factory=dict)
     stopped: dict[int, datetime] = field(default_factory=dict)  # by batch
+    paused: set[int] = field(default_factory=set)  # batches
+    removed: set[tuple[Slot, Slot]] = field(default_factory=set)  # (waiting slot, upstream slot)
 
     def make(self, made: Iterable[Cell], now: datetime) -> None:
         new = {cell.id: cell for cell in made}
         self.cells |= new
         for cell in self.cells.values():
             for wait in cell.waits:
+                wait.removed = wait.removed or (
+                    cell.id in new and (cell.slot, wait.slot) in self.removed
+                )
                 if wait.upstream is None:
                     wait.upstream = self._upstream(cell, wait, new)
+        for cell in new.values():
+            # Seen at once, also in a batch that is paused.
+            waits = any(wait.upstream in new and not wait.removed for wait in cell.waits)
+            if waits and cell.not_before <= now:
+                cell.state = State.WAITING_UPSTREAM
         self.settle(now)
 
     def _upstream(self, cell: Cell, wait: Wait, new: dict[int, Cell]) -> int | None:
@@ -137,7 +149,9 @@ class World:
         return {cell.id for cell in chosen}
 
     def stop_batch(self, batch: int, now: datetime) -> int:
-        self.stopped.setdefault(batch, now)
+        if batch not in self.stopped:
+            self.stopped[batch] = now
+            self.paused.discard(batch)
         keep = FINISHED | {State.TERMINATING, State.FROZEN}
         chosen = [c for c in self.cells.values() if c.batch == batch and c.state not in keep]
         self._stop(chosen)
@@ -164,17 +178,58 @@ class World:
                 cell.not_before = min(cell.not_before, now)
             cell.state, cell.sent, cell.waiting_since = State.NOT_RUN, False, now
             cell.retries = cell.losses = 0
+        self._hold_back_below(chosen)
+        self.settle(now)
+        return chosen
+
+    def _hold_back_below(self, chosen: set[int]) -> None:
         for cell in self.cells.values():
             below = any(wait.upstream in chosen and not wait.removed for wait in cell.waits)
             if below and cell.id not in chosen and cell.state == State.WAITING_EXECUTION:
                 cell.state, cell.sent = State.WAITING_UPSTREAM, False
-        self.settle(now)
-        return chosen
 
-    def remove_wait(self, pk: int, slot: Slot, now: datetime) -> None:
-        for wait in self.cells[pk].waits:
-            wait.removed = wait.removed or wait.slot == slot
+    def freeze(self, ids: Iterable[int], now: datetime) -> set[int]:
+        chosen = [self.cells[pk] for pk in ids if self.cells[pk].state in FREEZABLE]
+        successes = {cell.id for cell in chosen if cell.state == State.SUCCESS}
+        for cell in chosen:
+            cell.frozen_from, cell.state = cell.state, State.FROZEN
+        self._hold_back_below(successes)
         self.settle(now)
+        return {cell.id for cell in chosen}
+
+    def unfreeze(self, ids: Iterable[int], now: datetime) -> set[int]:
+        chosen = [self.cells[pk] for pk in ids if self.cells[pk].state == State.FROZEN]
+        for cell in chosen:
+            if cell.frozen_from in FINISHED:
+                cell.state = cell.frozen_from
+            else:
+                cell.state, cell.waiting_since = State.NOT_RUN, now
+            cell.frozen_from = None
+        self.settle(now)
+        return {cell.id for cell in chosen}
+
+    def pause(self, batch: int, now: datetime) -> None:
+        self.paused.add(batch)
+        for cell in self.cells.values():
+            if cell.batch == batch:
+                cell.sent = False
+        self.settle(now)
+
+    def resume(self, batch: int, now: datetime) -> None:
+        self.paused.discard(batch)
+        self.settle(now)
+
+    def remove_waits(self, ids: Iterable[int], slots: set[Slot] | None, now: datetime) -> set[int]:
+        """Of the cells, the waits for `slots`, or all; return the cells that lost one."""
+        lost = set()
+        for cell in (self.cells[pk] for pk in ids):
+            for wait in cell.waits:
+                if not wait.removed and (slots is None or wait.slot in slots):
+                    wait.removed = True
+                    self.removed.add((cell.slot, wait.slot))
+                    lost.add(cell.id)
+        self.settle(now)
+        return lost
 
     def sweep(self, now: datetime) -> None:
         for cell in self.cells.values():
@@ -218,6 +273,8 @@ class World:
         return State.SUCCESS if cell.kind.inline else State.WAITING_EXECUTION
 
     def _goes_on(self, cell: Cell) -> bool:
+        if cell.batch in self.paused:
+            return False
         stopped_at = self.stopped.get(cell.batch) if cell.batch is not None else None
         return stopped_at is None or cell.waiting_since > stopped_at
 

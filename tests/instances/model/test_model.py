@@ -24,13 +24,23 @@ from hypothesis.stateful import (
 )
 
 from instances.creation import NewEdge, NewInstance
-from instances.engine import set_going
 from instances.models import Batch, Edge, Execution, Instance
+from instances.operations.freezing import freeze, unfreeze
 from instances.operations.marking import mark_success
+from instances.operations.pausing import pause_batch, resume_batch
+from instances.operations.removing import remove_dependencies
 from instances.operations.rerunning import rerun
 from instances.operations.terminating import terminate, terminate_batch
 from instances.rescue import rescue
-from instances.states import LIVE, MARKABLE, RERUNNABLE, TERMINABLE, ExecutionState, State
+from instances.states import (
+    FREEZABLE,
+    LIVE,
+    MARKABLE,
+    RERUNNABLE,
+    TERMINABLE,
+    ExecutionState,
+    State,
+)
 from instances.sweep import sweep
 from projects import clock
 from projects.models import ResourceGroup
@@ -73,8 +83,12 @@ ACTS = (
     *["terminate"] * 2,
     *["mark_success"] * 2,
     *["wait"] * 2,
+    *["freeze"] * 2,
+    *["unfreeze"] * 3,
     "stop_batch",
-    "remove_a_dependency",
+    "pause_a_batch",
+    *["resume_a_batch"] * 2,
+    "remove_dependencies",
     "lose_workers",
     "tell_late",
     "change_slots",
@@ -231,17 +245,54 @@ class Life(RuleBasedStateMachine):
             stopped = terminate_batch(batch_id=batch.pk)
         assert stopped == self.world.stop_batch(batch.pk, self._time)
 
-    def remove_a_dependency(self, chance: Random) -> None:
-        waits = [(pk, w.slot) for pk, cell in self.world.cells.items() for w in cell.waits]
-        for pk, slot in self._some(chance, waits)[:1]:
-            Edge.objects.filter(
-                instance=pk,
-                upstream_task=self.tasks[slot[0]],
-                upstream_scheduled_at=DAY + timedelta(days=slot[1]),
-            ).update(removed_at=clock.now())
+    def freeze(self, chance: Random) -> None:
+        ids = self._pick(chance, FREEZABLE)
+        if ids:
             with self.engine.committing():
-                set_going([pk])
-            self.world.remove_wait(pk, slot, self._time)
+                done = freeze(actor=None, ids=ids).succeeded
+            assert {outcome.id for outcome in done} == self.world.freeze(ids, self._time)
+
+    def unfreeze(self, chance: Random) -> None:
+        ids = self._pick(chance, {State.FROZEN})
+        if ids:
+            with self.engine.committing():
+                done = unfreeze(actor=None, ids=ids).succeeded
+            assert {outcome.id for outcome in done} == self.world.unfreeze(ids, self._time)
+
+    def pause_a_batch(self, chance: Random) -> None:
+        batch = chance.choice(self._batches)
+        with self.engine.committing():
+            pause_batch(batch_id=batch.pk)
+        self.world.pause(batch.pk, self._time)
+
+    def resume_a_batch(self, chance: Random) -> None:
+        batch = chance.choice(self._batches)
+        with self.engine.committing():
+            resume_batch(batch_id=batch.pk)
+        self.world.resume(batch.pk, self._time)
+
+    def remove_dependencies(self, chance: Random) -> None:
+        """Of some instances all, or of one of them one."""
+        waiting = self._in(*State) if chance.random() < 0.2 else self._in(State.WAITING_UPSTREAM)
+        ids = self._some(chance, [pk for pk in waiting if self.world.cells[pk].waits])
+        if not ids:
+            return
+        slots: set[Slot] | None = None
+        edges: list[int] | None = None
+        if chance.random() < 0.7:
+            ids = ids[:1]
+            slots = {chance.choice(self.world.cells[ids[0]].waits).slot}
+            edges = [
+                Edge.objects.values_list("pk", flat=True).get(
+                    instance=ids[0],
+                    upstream_task=self.tasks[name],
+                    upstream_scheduled_at=DAY + timedelta(days=day),
+                )
+                for name, day in slots
+            ]
+        with self.engine.committing():
+            done = remove_dependencies(actor=None, ids=ids, edges=edges).succeeded
+        assert {outcome.id for outcome in done} == self.world.remove_waits(ids, slots, self._time)
 
     def lose_workers(self, chance: Random) -> None:
         self._time += timedelta(hours=1)
@@ -295,7 +346,7 @@ def _slots_before(slot: Slot) -> list[Slot]:
     return earlier + [(one, day) for one in names[: names.index(name)]]
 
 
-@pytest.mark.feature("I4", "I5", "I6", "I14", "T13", "B23")
+@pytest.mark.feature("I4", "I5", "I6", "I7", "I8", "I14", "T13", "B23", "B25")
 def test_the_engine_lives_as_the_model_does(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
