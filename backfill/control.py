@@ -1,8 +1,8 @@
-"""Stopping plans (B23)."""
+"""Stopping, pausing and resuming plans (B23, B25)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django.db import transaction
 
@@ -10,7 +10,8 @@ from backfill.expanding import skip_rest
 from backfill.models import Plan
 from backfill.nudging import nudge_expansion
 from backfill.plans import find_plan
-from backfill.states import ACTIVE, PlanState
+from backfill.states import ACTIVE, ALLOWING, PlanState
+from instances.operations.pausing import pause_batch, resume_batch
 from instances.operations.terminating import terminate_batch
 from projects import clock
 from projects.access import Actor, projects_lacking, scope
@@ -24,12 +25,7 @@ def terminate_plan(*, actor: Actor, plan_id: int) -> Plan:
 
     Raises NotFound, Forbidden, or Conflict when the plan is not active.
     """
-    plan = find_plan(actor, plan_id, Right.OPERATE)
-    (outcome,) = terminate_plans(actor=actor, plan_ids=[plan_id]).outcomes
-    if not outcome.ok:
-        raise Conflict(outcome.detail)
-    plan.refresh_from_db()
-    return plan
+    return _one(actor, plan_id, terminate_plans)
 
 
 def terminate_plans(*, actor: Actor, plan_ids: Iterable[int]) -> BatchResult:
@@ -39,10 +35,7 @@ def terminate_plans(*, actor: Actor, plan_ids: Iterable[int]) -> BatchResult:
       much there is to do after that. 2 The plans' rows: waits for a chunk that is being made.
     3 What such a chunk made is stopped as well.
     """
-    ids = list(dict.fromkeys(plan_ids))
-    if not ids:
-        raise Invalid.from_pairs([("ids", "Name at least one plan.")])
-    outcomes, plans = _sort_out(actor, ids)
+    outcomes, plans = _sort_out(actor, plan_ids, "terminate")
     for plan in plans:
         assert plan.batch_id is not None  # it is active
         terminate_batch(batch_id=plan.batch_id)
@@ -62,8 +55,64 @@ def terminate_plans(*, actor: Actor, plan_ids: Iterable[int]) -> BatchResult:
     return result
 
 
-def _sort_out(actor: Actor, ids: list[int]) -> tuple[list[ItemOutcome], list[Plan]]:
-    found = scope(Plan.objects.filter(pk__in=ids), actor).in_bulk()
+def pause_plan(*, actor: Actor, plan_id: int) -> Plan:
+    """Pause a plan: nothing of it starts until it is resumed, what runs goes on (B25).
+
+    Raises NotFound, Forbidden, or Conflict when the plan is not active or paused already.
+    """
+    return _one(actor, plan_id, pause_plans)
+
+
+def resume_plan(*, actor: Actor, plan_id: int) -> Plan:
+    """Let a paused plan go on (B25). Raises NotFound, Forbidden, or Conflict when it is not."""
+    return _one(actor, plan_id, resume_plans)
+
+
+def pause_plans(*, actor: Actor, plan_ids: Iterable[int]) -> BatchResult:
+    """Pause several plans; outcome codes "not_found", "forbidden", "wrong_state"."""
+    return _switch(actor, plan_ids, "pause", pause_batch)
+
+
+def resume_plans(*, actor: Actor, plan_ids: Iterable[int]) -> BatchResult:
+    """Resume several plans; outcome codes "not_found", "forbidden", "wrong_state"."""
+    return _switch(actor, plan_ids, "resume", resume_batch)
+
+
+def _one(actor: Actor, plan_id: int, verb: Callable[..., BatchResult]) -> Plan:
+    plan = find_plan(actor, plan_id, Right.OPERATE)
+    (outcome,) = verb(actor=actor, plan_ids=[plan_id]).outcomes
+    if not outcome.ok:
+        raise Conflict(outcome.detail)
+    plan.refresh_from_db()
+    return plan
+
+
+def _switch(
+    actor: Actor, plan_ids: Iterable[int], verb: str, switch: Callable[..., None]
+) -> BatchResult:
+    outcomes, plans = _sort_out(actor, plan_ids, verb)
+    # The record first: a pause that is under way when its process dies is still known.
+    result = record(
+        actor=actor,
+        verb=f"backfill.{verb}",
+        object_type="plan",
+        project_id=_only([plan.project_id for plan in plans]),
+        outcomes=outcomes,
+    )
+    for plan in plans:
+        switch(batch_id=plan.batch_id)
+    return result
+
+
+def _sort_out(
+    actor: Actor, plan_ids: Iterable[int], verb: str
+) -> tuple[list[ItemOutcome], list[Plan]]:
+    """Return an outcome for each plan, and the plans that the verb acts on."""
+    ids = list(dict.fromkeys(plan_ids))
+    if not ids:
+        raise Invalid.from_pairs([("ids", "Name at least one plan.")])
+    rows = scope(Plan.objects.filter(pk__in=ids), actor).select_related("batch")
+    found = rows.in_bulk()
     lacking = projects_lacking(actor, {plan.project_id for plan in found.values()}, Right.OPERATE)
     outcomes: list[ItemOutcome] = []
     plans: list[Plan] = []
@@ -75,9 +124,10 @@ def _sort_out(actor: Actor, ids: list[int]) -> tuple[list[ItemOutcome], list[Pla
         elif plan.project_id in lacking:
             detail = f"Your role does not allow you to {Right.OPERATE.label}."
             outcomes.append(ItemOutcome(pk, False, "forbidden", detail, plan.name))
-        elif plan.state not in ACTIVE:
-            state = PlanState(plan.state).label.lower()
-            detail = f"The plan is {state}; only an active one can be terminated."
+        elif plan.shown_state not in ALLOWING[verb]:
+            state = plan.shown_state.label.lower()
+            needed = "a paused" if verb == "resume" else "an active"
+            detail = f"The plan is {state}; {verb} needs {needed} one."
             outcomes.append(ItemOutcome(pk, False, "wrong_state", detail, plan.name))
         else:
             outcomes.append(ItemOutcome(pk, label=plan.name))

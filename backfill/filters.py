@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import CharFilter, DateFilter, FilterSet, IsoDateTimeFilter
 
 from backfill.models import Plan, PlanTask
-from backfill.states import PlanState
+from backfill.states import ACTIVE, PlanState
 from instances.models import Instance
 from instances.states import State
 from projects.filter_fields import ChoicesFilter, IdsFilter, NamesFilter, SearchFilter
@@ -20,7 +20,7 @@ class PlanFilter(FilterSet):
     project = IdsFilter()
     task = IdsFilter(method="filter_task")
     task_name = CharFilter(method="filter_task_name", help_text="Part of a task's name.")
-    state = ChoicesFilter(choices=PlanState.choices)
+    state = ChoicesFilter(choices=PlanState.choices, method="filter_state")
     instance_state = ChoicesFilter(choices=State.choices, method="filter_instance_state")
     created_by = NamesFilter(field_name="created_by__username", help_text="User names.")
     created_from = IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
@@ -39,6 +39,14 @@ class PlanFilter(FilterSet):
     def filter_task_name(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
         """Keep the submitted plans that run a task with such a name."""
         return queryset.filter(Exists(self._tasks(Q(task__name__icontains=value))))
+
+    def filter_state(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
+        """Keep the plans in one of the states; a paused one is neither expanding nor running."""
+        if not value:
+            return queryset
+        paused = Q(state__in=ACTIVE, batch__paused_at__isnull=False)
+        kept = Q(state__in=value) & ~paused
+        return queryset.filter(kept | paused if PlanState.PAUSED in value else kept)
 
     def filter_instance_state(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
         """Keep the plans that have an instance in one of the states."""

@@ -67,13 +67,13 @@ class _Tally:
         self.started_at = min(started, default=None)
         self.ended_at = max(ended, default=None)
 
-    def progress(self, stored: PlanState, still_to_make: int) -> Progress:
-        """The figures; `stored` is the plan's state as its row has it."""
+    def progress(self, plan: Plan, still_to_make: int) -> Progress:
+        """The figures of the plan, or of one of its tasks."""
         made = sum(self.by_state.values())
         unfinished = made - sum(self.by_state.get(state, 0) for state in FINISHED)
         total = made + still_to_make
         return Progress(
-            state=_state_now(stored, total, unfinished + still_to_make),
+            state=_state_now(plan, total, unfinished + still_to_make),
             total=total,
             by_state=self.by_state,
             started_at=self.started_at,
@@ -85,12 +85,13 @@ def progress_of(plan_ids: Collection[int]) -> dict[int, Progress]:
     """Return the progress of each plan; two queries, however many plans there are.
 
     A plan's state is the one that its instances make it have at this moment, which its row may
-    learn a few seconds later: running while one is unfinished, completed when all are finished.
+    learn a few seconds later: running while one is unfinished, completed when all are finished, and
+    paused when nothing of it may start.
     """
     plans = list(
-        Plan.objects.filter(pk__in=list(plan_ids)).only(
-            "pk", "state", "batch_id", "planned_count", "expanded_count"
-        )
+        Plan.objects.filter(pk__in=list(plan_ids))
+        .select_related("batch")
+        .only("state", "batch__paused_at", "planned_count", "expanded_count")
     )
     tallies = {plan.pk: _Tally({}) for plan in plans}
     plan_of_batch = {plan.batch_id: plan.pk for plan in plans if plan.batch_id is not None}
@@ -102,10 +103,7 @@ def progress_of(plan_ids: Collection[int]) -> dict[int, Progress]:
         )
         for batch_id, *figures in cursor.fetchall():
             tallies[plan_of_batch[batch_id]].add(*figures)
-    return {
-        plan.pk: tallies[plan.pk].progress(PlanState(plan.state), _still_to_make(plan))
-        for plan in plans
-    }
+    return {plan.pk: tallies[plan.pk].progress(plan, _still_to_make(plan)) for plan in plans}
 
 
 def tasks_progress(plan_id: int) -> dict[int, Progress]:
@@ -113,7 +111,7 @@ def tasks_progress(plan_id: int) -> dict[int, Progress]:
 
     Cells that are still to be made count for the plan as a whole, not for its tasks.
     """
-    plan = Plan.objects.get(pk=plan_id)
+    plan = Plan.objects.select_related("batch").get(pk=plan_id)
     task_ids = plan.tasks.order_by("position").values_list("task_id", flat=True)
     tallies = {task_id: _Tally({}) for task_id in task_ids}
     with connection.cursor() as cursor:
@@ -124,8 +122,7 @@ def tasks_progress(plan_id: int) -> dict[int, Progress]:
         )
         for task_id, *figures in cursor.fetchall():
             tallies[task_id].add(*figures)
-    stored = PlanState(plan.state)
-    return {task_id: tally.progress(stored, 0) for task_id, tally in tallies.items()}
+    return {task_id: tally.progress(plan, 0) for task_id, tally in tallies.items()}
 
 
 def _still_to_make(plan: Plan) -> int:
@@ -133,7 +130,10 @@ def _still_to_make(plan: Plan) -> int:
     return plan.planned_count - plan.expanded_count if plan.state == PlanState.EXPANDING else 0
 
 
-def _state_now(stored: PlanState, total: int, unfinished: int) -> PlanState:
-    if stored in {PlanState.DRAFT, PlanState.EXPANDING, PlanState.TERMINATED} or not total:
-        return stored
-    return PlanState.RUNNING if unfinished else PlanState.COMPLETED
+def _state_now(plan: Plan, total: int, unfinished: int) -> PlanState:
+    state = plan.shown_state
+    if plan.state not in {PlanState.RUNNING, PlanState.COMPLETED} or not total:
+        return state
+    if not unfinished:
+        return PlanState.COMPLETED
+    return state if state == PlanState.PAUSED else PlanState.RUNNING

@@ -11,6 +11,7 @@ class PlanState(models.TextChoices):
     DRAFT = "draft", "Draft"  # may be edited and previewed
     EXPANDING = "expanding", "Expanding"  # submitted; its instances are being made
     RUNNING = "running", "Running"  # all instances are made; some are not finished
+    PAUSED = "paused", "Paused"  # shown of an active plan whose batch is paused; never stored
     COMPLETED = "completed", "Completed"  # every instance is SUCCESS or FAILED
     TERMINATED = "terminated", "Terminated"  # stopped by an operator
 
@@ -23,6 +24,12 @@ class SkipReason(models.TextChoices):
 
 
 ACTIVE = frozenset({PlanState.EXPANDING, PlanState.RUNNING})
+# The shown states that allow an operation.
+ALLOWING: dict[str, frozenset[PlanState]] = {
+    "terminate": ACTIVE | {PlanState.PAUSED},
+    "pause": ACTIVE,
+    "resume": frozenset({PlanState.PAUSED}),
+}
 
 TRANSITIONS: dict[PlanState, frozenset[PlanState]] = {
     PlanState.DRAFT: frozenset({PlanState.EXPANDING}),

@@ -20,6 +20,7 @@ class Reason(StrEnum):
 
     TIME = "time"  # its planned time, or its next try, has not come
     STOPPED = "stopped"  # its plan was terminated
+    PAUSED = "paused"  # its plan is paused
     UPSTREAM = "upstream"  # an upstream instance has not succeeded
     MISSING = "missing"  # an upstream slot has no instance
     SLOT = "slot"  # its resource group has no free slot
@@ -55,9 +56,12 @@ def why_waiting(instance: Instance, *, actor: Actor, now: datetime) -> list[Bloc
         case State.NOT_RUN | State.RETRYING if instance.not_before > now:
             return [Blocker(Reason.TIME, _time_text(instance), scheduled_at=instance.not_before)]
         case State.WAITING_EXECUTION:
-            return _waiting_for_a_slot(instance)
+            return _paused(instance) or _waiting_for_a_slot(instance)
+        case State.RETRYING:
+            return _paused(instance)
         case State.NOT_RUN | State.WAITING_UPSTREAM | State.WAITING_EVENT:
-            return _stopped(instance) + _waiting_for_upstream(instance, actor)
+            held = _stopped(instance) or _paused(instance)
+            return held + _waiting_for_upstream(instance, actor)
     return []
 
 
@@ -73,6 +77,13 @@ def _stopped(instance: Instance) -> list[Blocker]:
     if batch is None or batch.stopped_at is None or instance.waiting_since > batch.stopped_at:
         return []
     return [Blocker(Reason.STOPPED, f"The plan {batch.name} was terminated.")]
+
+
+def _paused(instance: Instance) -> list[Blocker]:
+    batch = instance.batch
+    if batch is None or batch.paused_at is None:
+        return []
+    return [Blocker(Reason.PAUSED, f"The plan {batch.name} is paused; resume it to go on.")]
 
 
 def _waiting_for_upstream(instance: Instance, actor: Actor) -> list[Blocker]:

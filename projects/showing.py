@@ -41,6 +41,7 @@ TONES: Mapping[str, str] = {
     "draft": "slate",
     "expanding": "violet",
     "running": "blue",
+    "paused": "amber",
     "completed": "green",
     "terminated": "red",
 }

@@ -13,11 +13,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from backfill.admin.operating import offered
 from backfill.admin.wizard import CHOICES
 from backfill.models import Plan, PlanTask, Skip
 from backfill.progress import Progress, progress_of, tasks_progress
 from backfill.spec import EntryKind
-from backfill.states import ACTIVE, PlanState, SkipReason
+from backfill.states import ALLOWING, PlanState, SkipReason
 from instances.admin.order import PROGRESS_ORDER
 from instances.models import Instance
 from instances.states import State
@@ -75,8 +76,8 @@ def live_context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
         "progress": progress,
         "state": progress.state,
         "is_draft": plan.state == PlanState.DRAFT,
-        "is_active": plan.state in ACTIVE,
-        "is_live": progress.state in ACTIVE,
+        "offered": offered(plan.shown_state),
+        "is_live": progress.state in ALLOWING["terminate"],
         "bar": state_bar(progress.by_state, progress.total, PROGRESS_ORDER),
         "list_url": f"{list_url}?plan={plan.pk}",
         "counts": [

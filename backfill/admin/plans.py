@@ -1,4 +1,4 @@
-"""Backfill plans: list, wizard, page, termination (B1, B21–B23)."""
+"""Backfill plans: list, wizard, page, operations (B1, B21–B23, B25)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
+from backfill.admin.operating import MOST_OPERATED, OPERATIONS, confirm, operate_view
 from backfill.admin.plan_page import live_context, page_context
 from backfill.admin.wizard import downstream_view, edit_view, new_view
-from backfill.control import terminate_plans
 from backfill.filters import PlanFilter
 from backfill.models import Plan
 from backfill.plans import delete_draft
 from backfill.progress import progress_of
-from backfill.states import ACTIVE, PlanState
+from backfill.states import PlanState
 from instances.admin.order import PROGRESS_ORDER
-from instances.states import State
-from projects.admin.answering import report
 from projects.admin.extensions import Entry, add_entry
 from projects.admin.projects import project_choices
 from projects.admin.rights import may
@@ -33,8 +31,6 @@ from projects.roles import Right
 from projects.showing import NOTHING, badge, percent, state_bar, when
 from workflows.admin.choices import owner_choices
 from workflows.models import Folder, Task, Workflow
-
-MOST_TERMINATED = 200
 
 
 @admin.register(Plan)
@@ -73,7 +69,7 @@ class PlanAdmin(ScopedAdmin):
     )
     list_before_template = "tidemill/list_before.html"
     ordering = ("-id",)
-    actions = ("terminate_chosen",)
+    actions = ("pause_chosen", "resume_chosen", "terminate_chosen")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return super().get_queryset(request).select_related("project", "created_by", "batch")
@@ -83,7 +79,7 @@ class PlanAdmin(ScopedAdmin):
         own = [
             path("add/", wrap(self.new), name="backfill_plan_add"),
             path("downstream/", wrap(self.downstream), name="backfill_plan_downstream"),
-            path("terminate/", wrap(self.terminate), name="backfill_plan_terminate"),
+            path("operate/<str:key>/", wrap(self.operate), name="backfill_plan_operate"),
             path("<int:pk>/edit/", wrap(self.edit), name="backfill_plan_edit"),
             path("<int:pk>/live/", wrap(self.live), name="backfill_plan_live"),
         ]
@@ -208,53 +204,26 @@ class PlanAdmin(ScopedAdmin):
         context["may_operate"] = may(request, Right.OPERATE, plan.project_id)
         return render(request, "backfill/live.html", context)
 
-    # --- termination ---------------------------------------------------------------------------
+    # --- operations ----------------------------------------------------------------------------
+
+    @action(description="Pause …", permissions=["operate"])
+    def pause_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "pause", queryset)
+
+    @action(description="Resume …", permissions=["operate"])
+    def resume_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "resume", queryset)
 
     @action(description="Terminate …", permissions=["operate"])
     def terminate_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[:MOST_TERMINATED])
-        return self._confirm(request, ids)
+        return self._confirm(request, "terminate", queryset)
 
-    def terminate(self, request: HttpRequest) -> HttpResponse:
-        """GET shows what would stop; POST stops it."""
-        written = request.POST.get("ids") or request.GET.get("ids", "")
-        ids = [int(part) for part in written.split(",") if part.isascii() and part.isdigit()]
-        if not ids:
-            return HttpResponseRedirect(self.url("changelist"))
-        if request.method != "POST":
-            return self._confirm(request, ids)
-        result = self.attempt(request, terminate_plans, plan_ids=ids[:MOST_TERMINATED])
-        if result is not None:
-            report(request, result, "terminated", "plan")
-        only_one = len(ids) == 1
-        return HttpResponseRedirect(
-            self.url("change", ids[0]) if only_one else self.url("changelist")
-        )
+    def _confirm(self, request: HttpRequest, key: str, queryset: QuerySet) -> HttpResponse:
+        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[:MOST_OPERATED])
+        return confirm(self, request, OPERATIONS[key], ids)
 
-    def _confirm(self, request: HttpRequest, ids: list[int]) -> HttpResponse:
-        plans = list(self.get_queryset(request).filter(pk__in=ids))
-        progress = progress_of([plan.pk for plan in plans])
-        rows = []
-        for plan in plans:
-            shown = progress[plan.pk]
-            running = shown.by_state.get(State.RUNNING, 0)
-            rows.append(
-                {
-                    "plan": plan,
-                    "state": shown.state,
-                    "acts": plan.state in ACTIVE,
-                    "running": running,
-                    "waiting": shown.total - shown.finished - running,
-                    "finished": shown.finished,
-                }
-            )
-        context = {
-            "opts": self.opts,
-            "rows": rows,
-            "acting_total": sum(row["acts"] for row in rows),
-            "ids": ",".join(str(pk) for pk in ids),
-        }
-        return self.page(request, "backfill/confirm_terminate.html", "Terminate", context)
+    def operate(self, request: HttpRequest, key: str) -> HttpResponse:
+        return operate_view(self, request, key)
 
 
 def _address(kind: str) -> Any:

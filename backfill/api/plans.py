@@ -1,8 +1,8 @@
-"""Backfill plans over the API (B1, B2, B6, B8, B11, B16, B21 to B23)."""
+"""Backfill plans over the API (B1, B2, B6, B8, B11, B16, B21 to B23, B25)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +23,14 @@ from backfill.api.answers import (
 )
 from backfill.api.cells import cells_page
 from backfill.context import read_spec
-from backfill.control import terminate_plan, terminate_plans
+from backfill.control import (
+    pause_plan,
+    pause_plans,
+    resume_plan,
+    resume_plans,
+    terminate_plan,
+    terminate_plans,
+)
 from backfill.filters import PlanFilter
 from backfill.models import Plan, PlanTask
 from backfill.plans import create_plan, delete_draft, submit_plan, update_plan
@@ -40,6 +47,7 @@ from projects.api.idempotency import KEY_PARAMETER, idempotent
 from projects.api.keyset import LongPagination
 from projects.api.scoped import ListRead
 from projects.models import Project
+from projects.operations import BatchResult
 from projects.refusals import Invalid
 
 _SPEC_HELP = (
@@ -176,17 +184,45 @@ class BackfillViewSet(ListRead):
         """Stop a plan: nothing of it starts any more, what runs is killed."""
         return self.answer(terminate_plan(actor=request.user, plan_id=self.pk))
 
+    @extend_schema(request=None, responses=PlanAnswer)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:
+        """Pause a plan: nothing of it starts until it is resumed, what runs goes on."""
+        return self.answer(pause_plan(actor=request.user, plan_id=self.pk))
+
+    @extend_schema(request=None, responses=PlanAnswer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        """Let a paused plan go on."""
+        return self.answer(resume_plan(actor=request.user, plan_id=self.pk))
+
     @extend_schema(request=BatchBody, responses=BatchAnswer)
     @action(detail=False, methods=["post"], url_path="batch/terminate")
     def batch_terminate(self, request: Request) -> Response:
         """Stop many plans."""
+        return self.operate_many(terminate_plans)
+
+    @extend_schema(request=BatchBody, responses=BatchAnswer)
+    @action(detail=False, methods=["post"], url_path="batch/pause")
+    def batch_pause(self, request: Request) -> Response:
+        """Pause many plans."""
+        return self.operate_many(pause_plans)
+
+    @extend_schema(request=BatchBody, responses=BatchAnswer)
+    @action(detail=False, methods=["post"], url_path="batch/resume")
+    def batch_resume(self, request: Request) -> Response:
+        """Let many paused plans go on."""
+        return self.operate_many(resume_plans)
+
+    def operate_many(self, verb: Callable[..., BatchResult]) -> Response:
+        """Do `verb` to the plans of the body."""
         ids = chosen_ids(
             self.body(BatchBody),
             rows=self.get_queryset(),
             filterset_class=PlanFilter,
-            request=request,
+            request=self.request,
         )
-        return batch_answer(terminate_plans(actor=request.user, plan_ids=ids))
+        return batch_answer(verb(actor=self.request.user, plan_ids=ids))
 
     @extend_schema(responses=PlanTaskAnswer(many=True), filters=False)
     @action(detail=True, pagination_class=LongPagination)

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.validators import MaxLengthValidator
 from django.db import models
 
-from backfill.states import PlanState
+from backfill.states import ACTIVE, PlanState
 from instances.models import Batch
 from projects.models import Project
 from projects.models.project import validate_name
@@ -59,3 +59,9 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def shown_state(self) -> PlanState:
+        """The stored state, or PAUSED: an active plan's whose batch is paused."""
+        paused = self.batch is not None and self.batch.paused_at is not None
+        return PlanState.PAUSED if paused and self.state in ACTIVE else PlanState(self.state)

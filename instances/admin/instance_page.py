@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,20 +9,19 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from instances.admin.edge_lines import downstream_lines, upstream_lines
 from instances.admin.operating import offered
 from instances.diagnosis import diagnose
-from instances.models import Edge, Execution, Instance
+from instances.models import Execution, Instance
 from instances.runners.error_codes import explain
 from instances.states import FINISHED, State
 from instances.waiting import why_waiting
 from projects import clock
-from projects.access import projects_lacking
 from projects.admin.operations import spell_verb
 from projects.admin.rights import may
 from projects.models import OperationObject
 from projects.roles import Right
 
-MOST_EDGES = 100
 MOST_EXECUTIONS = 50
 MOST_OPERATIONS = 20
 
@@ -43,21 +41,6 @@ class Phase:
     took: timedelta | None
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeLine:
-    """An upstream or downstream instance as its reader may see it."""
-
-    task_id: int
-    task: str
-    instance_id: int | None
-    state: str
-    label: str
-    scheduled_at: datetime
-    zone: str
-    hidden: bool
-    removed: bool
-
-
 def detailed(rows: QuerySet[Instance]) -> QuerySet[Instance]:
     """Load what the list and the page show of instances themselves."""
     return (
@@ -75,8 +58,8 @@ def page_context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
     """Return what the page's live part shows."""
     now = clock.now()
     executions = _executions(instance)
-    upstream, upstream_more = _upstream(request, instance)
-    downstream, downstream_more = _downstream(request, instance)
+    upstream, upstream_more = upstream_lines(request, instance)
+    downstream, downstream_more = downstream_lines(request, instance)
     state = State(instance.state)
     return {
         "instance": instance,
@@ -95,6 +78,7 @@ def page_context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "latest": next((one for one in executions if one.instance_id == instance.pk), None),
         "upstream": upstream,
         "upstream_more": upstream_more,
+        "removable": any(not line.removed for line in upstream),
         "downstream": downstream,
         "downstream_more": downstream_more,
         "operations": _operations(instance),
@@ -151,72 +135,6 @@ def _took(execution: Execution, now: datetime) -> timedelta | None:
 
 def _titled(execution: Execution) -> str:
     return explain(execution.error_code).title if execution.error_code else ""
-
-
-def _upstream(request: HttpRequest, instance: Instance) -> tuple[list[EdgeLine], bool]:
-    rows = list(
-        Edge.objects.filter(instance=instance)
-        .select_related("upstream", "upstream_task__workflow", "upstream_task__version")
-        .defer("upstream_task__draft", "upstream_task__version__definition")
-        .order_by("upstream_task", "upstream_scheduled_at")[: MOST_EDGES + 1]
-    )
-    closed = _closed(request, [edge.upstream_task.project_id for edge in rows])
-    return [
-        _line(
-            edge.upstream_task,
-            edge.upstream,
-            edge.upstream_scheduled_at,
-            hidden=edge.upstream_task.project_id in closed,
-            removed=edge.removed_at is not None,
-        )
-        for edge in rows[:MOST_EDGES]
-    ], len(rows) > MOST_EDGES
-
-
-def _downstream(request: HttpRequest, instance: Instance) -> tuple[list[EdgeLine], bool]:
-    rows = list(
-        Edge.objects.filter(upstream=instance)
-        .select_related("instance__task__workflow", "instance__version")
-        .defer("instance__task__draft", "instance__version__definition")
-        .order_by("instance__task", "instance__scheduled_at")[: MOST_EDGES + 1]
-    )
-    closed = _closed(request, [edge.instance.project_id for edge in rows])
-    return [
-        _line(
-            edge.instance.task,
-            edge.instance,
-            edge.instance.scheduled_at,
-            hidden=edge.instance.project_id in closed,
-            removed=edge.removed_at is not None,
-        )
-        for edge in rows[:MOST_EDGES]
-    ], len(rows) > MOST_EDGES
-
-
-def _line(
-    task: Any, instance: Instance | None, scheduled_at: datetime, *, hidden: bool, removed: bool
-) -> EdgeLine:
-    state = State(instance.state) if instance is not None else None
-    if instance is not None:
-        zone = instance.version.time_zone if "version" in instance._state.fields_cache else ""
-    else:
-        zone = ""
-    zone = zone or (task.version.time_zone if "version" in task._state.fields_cache else "UTC")
-    return EdgeLine(
-        task_id=task.pk,
-        task=f"task {task.pk}" if hidden else f"{task.workflow.name}/{task.name}",
-        instance_id=instance.pk if instance is not None else None,
-        state="" if state is None or hidden else state.value,
-        label="" if state is None or hidden else state.label,
-        scheduled_at=scheduled_at,
-        zone=zone,
-        hidden=hidden,
-        removed=removed,
-    )
-
-
-def _closed(request: HttpRequest, project_ids: Sequence[int]) -> set[int]:
-    return projects_lacking(request.user, project_ids, Right.VIEW)
 
 
 def _operations(instance: Instance) -> list[tuple[OperationObject, str]]:

@@ -1,4 +1,4 @@
-"""Instances: the list that operators live in, and the page of one (I1–I4, I6, I11, I12)."""
+"""Instances: the list that operators live in, and the page of one (I1–I4, I6–I8, I11, I12)."""
 
 from __future__ import annotations
 
@@ -95,7 +95,14 @@ class InstanceAdmin(ReadOnlyAdmin):
     list_before_template = "instances/list_before.html"
     ordering = ("-id",)
     search_help_text = "Part of a task's name, or an id; several with |"
-    actions = ("rerun_chosen", "mark_success_chosen", "terminate_chosen")
+    actions = (
+        "rerun_chosen",
+        "mark_success_chosen",
+        "terminate_chosen",
+        "freeze_chosen",
+        "unfreeze_chosen",
+        "remove_dependencies_chosen",
+    )
 
     # --- list ----------------------------------------------------------------------------------
 
@@ -246,6 +253,18 @@ class InstanceAdmin(ReadOnlyAdmin):
     @action(description="Terminate …", permissions=["operate"])
     def terminate_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
         return self._confirm(request, "terminate", queryset)
+
+    @action(description="Freeze …", permissions=["operate"])
+    def freeze_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "freeze", queryset)
+
+    @action(description="Unfreeze …", permissions=["operate"])
+    def unfreeze_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "unfreeze", queryset)
+
+    @action(description="Remove dependencies …", permissions=["operate"])
+    def remove_dependencies_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
+        return self._confirm(request, "remove-dependencies", queryset)
 
     def _confirm(self, request: HttpRequest, key: str, queryset: QuerySet) -> HttpResponse:
         ids = queryset.order_by().values_list("pk", flat=True)[: MOST_IDS + 1]

@@ -1,4 +1,4 @@
-"""Terminate, rerun and mark success: a page that says what will happen, then one verb (I4–I6)."""
+"""Operations on instances: a page that says what will happen, then one verb (I4–I8)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,28 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib import messages
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from instances.admin.edge_lines import upstream_lines
 from instances.models import Instance
+from instances.operations.freezing import freeze, unfreeze
 from instances.operations.marking import mark_success
+from instances.operations.removing import remove_dependencies
 from instances.operations.rerunning import rerun
 from instances.operations.selecting import MOST_IDS
 from instances.operations.terminating import terminate
-from instances.states import MARKABLE, RERUNNABLE, TERMINABLE, State
+from instances.states import (
+    FINISHED,
+    FREEZABLE,
+    IN_PROCESS,
+    MARKABLE,
+    RERUNNABLE,
+    TERMINABLE,
+    State,
+)
 from projects.access import projects_lacking, scope
 from projects.admin.answering import report
 from projects.admin.scoped import ScopedAdmin
@@ -38,8 +50,15 @@ class Operation:
     allowed: Collection[State]
     effects: Mapping[State, str]
     dangerous: bool = False
+    # Shown only to those that allow it: of two opposites one is enough.
+    alternates: bool = False
+    # Acts on upstream edges, which can be chosen when it is one instance.
+    on_edges: bool = False
 
 
+_SCHEDULED = "is not scheduled until it is unfrozen; what waits for it goes on waiting"
+_UNHINDERED = "does not wait for them any more"
+_NEXT_TIME = "stays as it is; run again, it does not wait for them"
 _ENDS_AT_ONCE = "fails at once with code TERMINATED; it never runs"
 _GOES_ON = "counts as done from now on; what waits for it goes on"
 
@@ -97,6 +116,54 @@ OPERATIONS = {
             },
             dangerous=True,
         ),
+        Operation(
+            key="freeze",
+            title="Freeze",
+            done="frozen",
+            icon="ac_unit",
+            warning="A frozen instance is not scheduled, and what waits for it waits until it is "
+            "unfrozen. Nothing that runs is stopped.",
+            verb=freeze,
+            allowed=FREEZABLE,
+            effects={
+                State.WAITING_EVENT: _SCHEDULED,
+                State.WAITING_UPSTREAM: _SCHEDULED,
+                State.RETRYING: "is not tried again until it is unfrozen",
+                State.SUCCESS: "is no success until it is unfrozen: what waits for it and has not "
+                "started is held back",
+                State.FAILED: "cannot be run again until it is unfrozen",
+            },
+            alternates=True,
+        ),
+        Operation(
+            key="unfreeze",
+            title="Unfreeze",
+            done="unfrozen",
+            icon="mode_heat",
+            warning="What was finished when it was frozen is so again, and what waits for a "
+            "success goes on. Any other waits anew for its time, events and upstream.",
+            verb=unfreeze,
+            allowed={State.FROZEN},
+            effects={State.FROZEN: "goes on where it was set aside"},
+            alternates=True,
+        ),
+        Operation(
+            key="remove-dependencies",
+            title="Remove dependencies",
+            done="freed of dependencies",
+            icon="link_off",
+            warning="There is no way back: neither a rerun nor a later plan's instance of the same "
+            "planned time waits for a removed dependency. Other instances are not touched. What "
+            "the upstream had to deliver may be missing or old.",
+            verb=remove_dependencies,
+            allowed=frozenset(State),
+            effects={
+                state: _NEXT_TIME if state in FINISHED | IN_PROCESS else _UNHINDERED
+                for state in State
+            },
+            dangerous=True,
+            on_edges=True,
+        ),
     )
 }
 
@@ -135,7 +202,11 @@ def confirm(
         "ids": ",".join(map(str, wanted)),
         "next": _next(model_admin, request),
         "listed": listed.filter(state__in=allowed_states).order_by("id")[:MOST_LISTED],
+        "edges": [],
     }
+    if operation.on_edges and len(wanted) == 1 and (only := rows.first()) is not None:
+        lines, context["more_edges"] = upstream_lines(request, only)
+        context["edges"] = [line for line in lines if not line.removed]
     return model_admin.page(request, "instances/confirm.html", operation.title, context)
 
 
@@ -149,7 +220,13 @@ def operate_view(model_admin: ScopedAdmin, request: HttpRequest, key: str) -> Ht
         return HttpResponseRedirect(model_admin.url("changelist"))
     if request.method != "POST" or "confirmed" not in request.POST:
         return confirm(model_admin, request, operation, ids)
-    result = model_admin.attempt(request, operation.verb, ids=ids)
+    options: dict[str, Any] = {}
+    if operation.on_edges and "edges_listed" in request.POST:
+        options["edges"] = [int(one) for one in request.POST.getlist("edges") if one.isdecimal()]
+        if not options["edges"]:
+            messages.error(request, "Choose the dependencies to remove.")
+            return confirm(model_admin, request, operation, ids)
+    result = model_admin.attempt(request, operation.verb, ids=ids, **options)
     if result is not None:
         report(request, result, operation.done, "instance")
     return HttpResponseRedirect(_next(model_admin, request))
@@ -164,9 +241,11 @@ def read_ids(request: HttpRequest) -> list[int]:
 
 
 def offered(state: State | str) -> list[dict[str, Any]]:
-    """Return all operations, each with whether an instance in `state` allows it."""
+    """Return the operations of a page's head, each with whether `state` allows it."""
     return [
-        {"operation": one, "allowed": State(state) in one.allowed} for one in OPERATIONS.values()
+        {"operation": one, "allowed": State(state) in one.allowed}
+        for one in OPERATIONS.values()
+        if not one.on_edges and (State(state) in one.allowed or not one.alternates)
     ]
 
 

@@ -1,12 +1,15 @@
-"""Instances over the API: lists, why they wait, and the operations on them (I2 to I6, I10)."""
+"""Instances over the API: lists, why they wait, and the operations on them (I2 to I8, I10)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db.models import Count, Prefetch, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -24,7 +27,9 @@ from instances.api.answers import (
 from instances.api.logs import log_answer
 from instances.filters import InstanceFilter
 from instances.models import Edge, Execution, Instance
+from instances.operations.freezing import freeze, unfreeze
 from instances.operations.marking import mark_success
+from instances.operations.removing import remove_dependencies
 from instances.operations.rerunning import rerun
 from instances.operations.terminating import terminate
 from instances.states import State
@@ -32,6 +37,7 @@ from instances.waiting import why_waiting
 from projects import clock
 from projects.access import projects_with
 from projects.api.batch import BatchAnswer, BatchBody, batch_answer, chosen_ids, raise_refusal
+from projects.api.fields import Body, FlagField, IdField
 from projects.api.keyset import LongPagination
 from projects.api.scoped import ListRead
 from projects.operations import BatchResult
@@ -52,6 +58,20 @@ SHOWN = [
     "batch__plan__batch",
 ]
 POSITION = OpenApiParameter("position", int, description="`next_position` of the page before.")
+
+
+class RemovalBody(Body):
+    """Which dependencies to remove: there is no way back, so "all" has to be said."""
+
+    edges = serializers.ListField(
+        child=IdField(), required=False, allow_empty=False, help_text="Ids of upstream edges."
+    )
+    all = FlagField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("edges" in attrs) == attrs.get("all", False):
+            raise serializers.ValidationError({"edges": ['Give either edges or "all": true.']})
+        return attrs
 
 
 class InstanceViewSet(ListRead):
@@ -161,6 +181,43 @@ class InstanceViewSet(ListRead):
     def mark_success(self, request: Request, pk: str) -> Response:
         """Mark an instance as successful; what waits for it goes on."""
         return self.operate(mark_success)
+
+    @extend_schema(request=None, responses=InstanceAnswer)
+    @action(detail=True, methods=["post"])
+    def freeze(self, request: Request, pk: str) -> Response:
+        """Set an instance aside: it is not scheduled and holds its downstream back."""
+        return self.operate(freeze)
+
+    @extend_schema(request=None, responses=InstanceAnswer)
+    @action(detail=True, methods=["post"])
+    def unfreeze(self, request: Request, pk: str) -> Response:
+        """Take a frozen instance up again."""
+        return self.operate(unfreeze)
+
+    @extend_schema(request=RemovalBody, responses=InstanceAnswer)
+    @action(detail=True, methods=["post"], url_path="remove-dependencies")
+    def remove_dependencies(self, request: Request, pk: str) -> Response:
+        """Remove upstream edges of an instance, for good: those named, or all of them."""
+        edges = self.body(RemovalBody).get("edges")
+        return self.operate(partial(remove_dependencies, edges=edges))
+
+    @extend_schema(request=BatchBody, responses=BatchAnswer)
+    @action(detail=False, methods=["post"], url_path="batch/freeze")
+    def batch_freeze(self, request: Request) -> Response:
+        """Set many instances aside."""
+        return self.operate_many(freeze)
+
+    @extend_schema(request=BatchBody, responses=BatchAnswer)
+    @action(detail=False, methods=["post"], url_path="batch/unfreeze")
+    def batch_unfreeze(self, request: Request) -> Response:
+        """Take many frozen instances up again."""
+        return self.operate_many(unfreeze)
+
+    @extend_schema(request=BatchBody, responses=BatchAnswer)
+    @action(detail=False, methods=["post"], url_path="batch/remove-dependencies")
+    def batch_remove_dependencies(self, request: Request) -> Response:
+        """Remove all upstream edges of many instances, for good."""
+        return self.operate_many(remove_dependencies)
 
     @extend_schema(request=BatchBody, responses=BatchAnswer)
     @action(detail=False, methods=["post"], url_path="batch/terminate")

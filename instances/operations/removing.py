@@ -13,6 +13,7 @@ from projects import clock
 from projects.access import Actor
 from projects.bulk import repeat_on_deadlock
 from projects.operations import BatchResult, ItemOutcome, record
+from projects.refusals import Invalid
 
 
 @repeat_on_deadlock
@@ -24,11 +25,13 @@ def remove_dependencies(
 
     There is no way back. The edges stay, marked; neither a rerun of the instance nor a later plan's
     instance of its slot waits for them. An instance without such an edge is refused as
-    `nothing_to_remove`.
+    `nothing_to_remove`. Raises Invalid at `edges` for an edge of none of the instances.
     """
     selection = select(
         actor=actor, ids=ids, allowed=frozenset(State), verb="remove dependencies of"
     )
+    if edges is not None and selection.states:
+        _refuse_strangers(edges, selection.states)
     now = clock.now()
     actor_id = getattr(actor, "pk", None)
     with connection.cursor() as cursor:
@@ -76,3 +79,14 @@ def remove_dependencies(
         options={"edges": "all" if edges is None else sorted(edges)},
         outcomes=outcomes,
     )
+
+
+def _refuse_strangers(edges: Collection[int], ids: Iterable[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM instances_edge WHERE id = ANY(%s) AND instance_id = ANY(%s)",
+            [list(edges), list(ids)],
+        )
+        strangers = set(edges) - {row[0] for row in cursor.fetchall()}
+    if strangers:
+        raise Invalid.from_pairs([("edges", f"{min(strangers)} is not one of its upstream edges.")])

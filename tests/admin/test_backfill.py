@@ -288,21 +288,42 @@ def test_several_plans_are_terminated_after_a_page_that_says_what_stops(
     active, draft = world.place.expanded, world.place.plan
     page = operator.act(LIST, "terminate_chosen", active.pk, draft.pk)
     assert "Terminate 1 plan" in page.text
-    assert "is left alone: only an active plan can be terminated" in page.text
-    page = operator.post("backfill_plan_terminate", data={"ids": f"{active.pk},{draft.pk}"})
+    assert "is left alone: terminate needs an active plan" in page.text
+    page = operator.post(
+        "backfill_plan_operate", "terminate", data={"ids": f"{active.pk},{draft.pk}"}
+    )
     active.refresh_from_db()
     assert active.state == PlanState.TERMINATED
     states = Instance.objects.filter(batch=active.batch_id).values_list("state", "error_code")
     assert set(states) == {(State.FAILED, "TERMINATED")}
     assert page.messages[0].startswith("1 plan terminated")
-    assert "only an active one" in page.messages[1]
+    assert "terminate needs an active one" in page.messages[1]
+
+
+@pytest.mark.feature("B25")
+def test_a_plan_is_paused_and_resumed_from_its_page(world: World, operator: Browser) -> None:
+    plan = world.place.expanded
+    assert "operate/resume/" not in operator.get("backfill_plan_change", plan.pk).html
+    page = operator.get("backfill_plan_operate", "pause", ids=plan.pk)
+    assert "Pause 1 plan" in page.text and "until it is resumed" in page.text
+    page = operator.post("backfill_plan_operate", "pause", data={"ids": plan.pk})
+    assert page.messages[0].startswith("1 plan paused")
+    assert page.context["state"] == PlanState.PAUSED
+    assert "operate/resume/" in page.html and "operate/pause/" not in page.html
+    listed = operator.get(LIST, state="paused").context["cl"].result_list
+    assert [one.pk for one in listed] == [plan.pk]
+    assert list(operator.get(LIST, state="running").context["cl"].result_list) == []
+    again = operator.act(LIST, "pause_chosen", plan.pk)
+    assert "is left alone: pause needs an active plan" in again.text
+    page = operator.post("backfill_plan_operate", "resume", data={"ids": plan.pk})
+    assert page.context["state"] == PlanState.RUNNING
 
 
 @pytest.mark.feature("P1")
 def test_a_viewer_neither_terminates_nor_makes_plans(world: World, viewer: Browser) -> None:
     plan = world.place.expanded
     assert "terminate" not in viewer.get("backfill_plan_live", plan.pk).html
-    page = viewer.post("backfill_plan_terminate", data={"ids": plan.pk})
+    page = viewer.post("backfill_plan_operate", "terminate", data={"ids": plan.pk})
     plan.refresh_from_db()
     assert plan.state == PlanState.RUNNING
     assert "does not allow" in page.messages[0]

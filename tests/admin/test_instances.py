@@ -176,6 +176,47 @@ def test_terminate_ends_what_waits(world: World, operator: Browser) -> None:
     assert (waiting.state, waiting.error_code) == (State.FAILED, "TERMINATED")
 
 
+@pytest.mark.feature("I8")
+def test_the_page_offers_to_freeze_or_to_unfreeze(world: World, operator: Browser) -> None:
+    fail(world.place.first)
+    pk = world.place.first.pk
+    page = operator.get(PAGE, pk)
+    assert "operate/freeze/" in page.html and "operate/unfreeze/" not in page.html
+    page = operator.act(LIST, "freeze_chosen", pk)
+    assert "Freeze 1 instance" in page.text and "cannot be run again" in page.text
+    operator.post("instances_instance_operate", "freeze", data={"ids": pk, "confirmed": "1"})
+    page = operator.get(PAGE, pk)
+    assert "operate/unfreeze/" in page.html and "operate/freeze/" not in page.html
+    assert "An operator has frozen it" in page.text
+    assert "Unfreeze 1 instance" in operator.act(LIST, "unfreeze_chosen", pk).text
+    operator.post("instances_instance_operate", "unfreeze", data={"ids": pk, "confirmed": "1"})
+    world.place.first.refresh_from_db()
+    assert world.place.first.state == State.FAILED
+
+
+@pytest.mark.feature("I7")
+def test_dependencies_are_chosen_and_removed_for_good(world: World, operator: Browser) -> None:
+    waiting = world.place.instance
+    Instance.objects.filter(pk=waiting.pk).update(state=State.WAITING_UPSTREAM)
+    assert "operate/remove-dependencies/" in operator.get(PAGE, waiting.pk).html
+    page = operator.get("instances_instance_operate", "remove-dependencies", ids=waiting.pk)
+    (edge,) = page.context["edges"]
+    assert "There is no way back" in page.text and f'value="{edge.edge_id}" checked' in page.html
+    data = {"ids": waiting.pk, "confirmed": "1", "edges_listed": "1"}
+    page = operator.post("instances_instance_operate", "remove-dependencies", data=data)
+    assert page.messages == ["Choose the dependencies to remove."]
+    data |= {"edges": edge.edge_id}
+    page = operator.post("instances_instance_operate", "remove-dependencies", data=data)
+    assert page.messages[0].startswith("1 instance freed of dependencies")
+    waiting.refresh_from_db()
+    assert waiting.state == State.WAITING_EXECUTION
+    page = operator.get(PAGE, waiting.pk)
+    assert "dependency removed" in page.text
+    assert "operate/remove-dependencies/" not in page.html
+    page = operator.act(LIST, "remove_dependencies_chosen", waiting.pk, world.place.first.pk)
+    assert "Remove dependencies 2 instances" in page.text and not page.context["edges"]
+
+
 @pytest.mark.feature("P1")
 def test_a_viewer_is_offered_no_operation_and_none_is_done(world: World, viewer: Browser) -> None:
     fail(world.place.first)

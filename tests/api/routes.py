@@ -199,6 +199,17 @@ ROUTES: list[Route] = [
     Route(
         "POST", "instances/batch/mark-success/", OPERATE, lambda place: {"ids": [place.first.pk]}
     ),
+    Route("POST", "instances/{id}/freeze/", OPERATE),
+    Route("POST", "instances/{id}/unfreeze/", OPERATE),
+    Route("POST", "instances/{id}/remove-dependencies/", OPERATE, lambda place: {"all": True}),
+    Route("POST", "instances/batch/freeze/", OPERATE, lambda place: {"ids": [place.first.pk]}),
+    Route("POST", "instances/batch/unfreeze/", OPERATE, lambda place: {"ids": [place.first.pk]}),
+    Route(
+        "POST",
+        "instances/batch/remove-dependencies/",
+        OPERATE,
+        lambda place: {"ids": [place.first.pk]},
+    ),
     Route(
         "POST",
         "backfills/",
@@ -216,6 +227,10 @@ ROUTES: list[Route] = [
     Route("POST", "backfills/{id}/preview/", OPERATE),
     Route("POST", "backfills/{id}/submit/", OPERATE),
     Route("POST", "backfills/{expanded}/terminate/", OPERATE),
+    Route("POST", "backfills/{expanded}/pause/", OPERATE),
+    Route("POST", "backfills/{expanded}/resume/", OPERATE),
+    Route("POST", "backfills/batch/pause/", OPERATE, lambda place: {"ids": [place.expanded.pk]}),
+    Route("POST", "backfills/batch/resume/", OPERATE, lambda place: {"ids": [place.expanded.pk]}),
     Route(
         "POST", "backfills/batch/terminate/", OPERATE, lambda place: {"ids": [place.expanded.pk]}
     ),

@@ -182,6 +182,25 @@ def test_cells_are_instances_and_skips_in_one_order_of_pages(
     assert operator.all(f"backfills/{place.plan.pk}/cells/") == []  # a draft has none
 
 
+@pytest.mark.feature("B25")
+def test_a_plan_is_paused_and_resumed(world: World, operator: Caller) -> None:
+    plan, draft = world.place.expanded, world.place.plan
+    assert operator.post(f"backfills/{plan.pk}/resume/", status=409)["code"] == "conflict"
+    assert operator.post(f"backfills/{plan.pk}/pause/")["state"] == "paused"
+    assert [one["id"] for one in operator.all("backfills/?state=paused")] == [plan.pk]
+    refused = operator.post(f"backfills/{plan.pk}/pause/", status=409)
+    assert refused["detail"] == "The plan is paused; pause needs an active one."
+    assert operator.post(f"backfills/{plan.pk}/resume/")["state"] == "running"
+    answer = operator.post("backfills/batch/pause/", {"ids": [plan.pk, draft.pk]})
+    assert {one["id"]: one["code"] for one in answer["results"]} == {
+        plan.pk: "",
+        draft.pk: "wrong_state",
+    }
+    assert operator.post("backfills/batch/resume/", {"ids": [plan.pk]})["succeeded"] == 1
+    operator.post(f"backfills/{plan.pk}/pause/")
+    assert operator.post(f"backfills/{plan.pk}/terminate/")["state"] == "terminated"
+
+
 @pytest.mark.feature("B23")
 def test_a_plan_is_terminated_once(world: World, operator: Caller) -> None:
     plan = world.place.expanded

@@ -70,11 +70,13 @@ def test_every_state_is_shown_filtered_and_counted(world: World, operator: Calle
     now = clock.now()
     for day, state in enumerate(State, start=10):
         instance, _ = make_instances(world.place.up, world.place.down, day=day)
-        times = {}
+        times: dict[str, Any] = {}
         if state in (State.RUNNING, State.TERMINATING):
             times = {"started_at": now, "dispatched_at": now, "ready_at": now}
         if state == State.WAITING_EXECUTION:
             times = {"ready_at": now}
+        if state == State.FROZEN:
+            times = {"frozen_from": State.WAITING_UPSTREAM}
         put(instance, state, **times)
         expected[state] = instance.pk
     for state, pk in expected.items():
@@ -220,6 +222,47 @@ def test_an_instance_is_terminated_rerun_and_marked(world: World, operator: Call
     assert refused["code"] == "wrong_state"
     assert operator.post(f"{address}rerun/")["state"] == "WAITING_UPSTREAM"
     assert operator.post(f"{address}mark-success/")["state"] == "SUCCESS"
+
+
+@pytest.mark.feature("I8")
+def test_an_instance_is_frozen_and_unfrozen(world: World, operator: Caller) -> None:
+    put(world.place.instance, State.FAILED)
+    address = f"instances/{world.place.instance.pk}/"
+    assert operator.post(f"{address}unfreeze/", status=409)["code"] == "wrong_state"
+    assert operator.post(f"{address}freeze/")["state"] == "FROZEN"
+    (blocker,) = operator.get(f"{address}waiting/")["blockers"]
+    assert blocker["reason"] == "frozen"
+    assert operator.post(f"{address}unfreeze/")["state"] == "FAILED"
+    body = {"filter": {"state": ["FAILED"]}}
+    assert operator.post("instances/batch/freeze/", body)["succeeded"] == 1
+    body = {"filter": {"state": ["FROZEN"]}}
+    assert operator.post("instances/batch/unfreeze/", body)["succeeded"] == 1
+
+
+@pytest.mark.feature("I7")
+def test_dependencies_are_removed_one_or_all_and_stay_to_be_seen(
+    world: World, operator: Caller
+) -> None:
+    place = world.place
+    put(place.instance, State.WAITING_UPSTREAM)
+    address = f"instances/{place.instance.pk}/"
+    (edge,) = operator.all(f"{address}edges/")
+    for body, field in (
+        ({}, "edges"),
+        ({"edges": []}, "edges"),
+        ({"all": False}, "edges"),
+        ({"all": True, "edges": [edge["id"]]}, "edges"),
+        ({"edges": [edge["id"], 10**9]}, "edges"),
+        ({"edges": ["x"]}, "edges.0"),
+    ):
+        refused = operator.post(f"{address}remove-dependencies/", body, 400)
+        assert list(refused["fields"]) == [field], body
+    assert operator.all(f"{address}edges/")[0]["removed"] is False
+    freed = operator.post(f"{address}remove-dependencies/", {"edges": [edge["id"]]})
+    assert freed["state"] == "WAITING_EXECUTION"
+    assert operator.all(f"{address}edges/")[0]["removed"] is True
+    again = operator.post(f"{address}remove-dependencies/", {"all": True}, 409)
+    assert again["code"] == "nothing_to_remove"
 
 
 @pytest.mark.feature("I10")

@@ -10,10 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from instances.models import Execution, Instance
+from instances.operations.freezing import freeze, unfreeze
 from instances.operations.marking import mark_success
 from instances.operations.rerunning import rerun
 from instances.operations.terminating import terminate, terminate_batch
-from instances.states import MARKABLE, RERUNNABLE, TERMINABLE, ExecutionState, State
+from instances.states import FREEZABLE, MARKABLE, RERUNNABLE, TERMINABLE, ExecutionState, State
 from instances.sweep import sweep
 from projects import clock
 from projects.models import Operation, OperationObject
@@ -33,11 +34,13 @@ VERBS: list[tuple[Callable[..., BatchResult], frozenset[State]]] = [
     (terminate, TERMINABLE),
     (rerun, RERUNNABLE),
     (mark_success, MARKABLE),
+    (freeze, FREEZABLE),
+    (unfreeze, frozenset({State.FROZEN})),
 ]
 
 
 def instance_in(engine: Engine, state: State) -> Instance:
-    """Bring a new instance into the state by the ways of the engine (FROZEN has none yet)."""
+    """Bring a new instance into the state by the ways of the engine."""
     later = clock.now() + timedelta(hours=1)
     name = f"closed_{state.value.lower()}"
     group = make_resource_group(name, slots=0 if state == State.WAITING_EXECUTION else 8)
@@ -53,8 +56,11 @@ def instance_in(engine: Engine, state: State) -> Instance:
     )
     if state == State.NOT_RUN:
         return engine.make(new_instance(tasks["it"], not_before=later))[0]
-    if state == State.WAITING_UPSTREAM:
-        return engine.make(new_instance(tasks["it"], waits_for=[(tasks["up"], 0)]))[0]
+    if state in {State.WAITING_UPSTREAM, State.FROZEN}:
+        (instance,) = engine.make(new_instance(tasks["it"], waits_for=[(tasks["up"], 0)]))
+        if state == State.FROZEN:
+            freeze(actor=None, ids=[instance.pk])
+        return instance
     (instance,) = engine.make(new_instance(tasks["it"]))
     if state == State.WAITING_EXECUTION:
         return instance
@@ -67,10 +73,10 @@ def instance_in(engine: Engine, state: State) -> Instance:
     return instance
 
 
-REACHABLE = [state for state in State if state not in {State.FROZEN, State.WAITING_EVENT}]
+REACHABLE = [state for state in State if state != State.WAITING_EVENT]
 
 
-@pytest.mark.feature("I4", "I5", "I6")
+@pytest.mark.feature("I4", "I5", "I6", "I8")
 @pytest.mark.parametrize(("verb", "allowed"), VERBS)
 @pytest.mark.parametrize("state", REACHABLE)
 def test_an_operation_acts_in_its_states_and_nowhere_else(

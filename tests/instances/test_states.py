@@ -9,6 +9,7 @@ import pytest
 
 from instances.states import (
     FINISHED,
+    FREEZABLE,
     MARKABLE,
     RERUNNABLE,
     TERMINABLE,
@@ -44,6 +45,17 @@ def test_terminate_applies_to_the_states_of_the_catalogue() -> None:
         "WAITING_UPSTREAM",
         "WAITING_EXECUTION",
         "RUNNING",
+    }
+
+
+@pytest.mark.feature("I8")
+def test_freeze_does_not_apply_to_what_waits_for_its_time_or_for_execution_or_runs() -> None:
+    assert {state.value for state in State if state not in FREEZABLE} == {
+        "NOT_RUN",
+        "WAITING_EXECUTION",
+        "RUNNING",
+        "TERMINATING",
+        "FROZEN",
     }
 
 
