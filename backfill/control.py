@@ -10,6 +10,7 @@ from backfill.expanding import skip_rest
 from backfill.models import Plan
 from backfill.nudging import nudge_expansion
 from backfill.plans import find_plan
+from backfill.settling import settle_plans
 from backfill.states import ACTIVE, ALLOWING, PlanState
 from instances.operations.pausing import pause_batch, resume_batch
 from instances.operations.terminating import terminate_batch
@@ -111,6 +112,7 @@ def _sort_out(
     ids = list(dict.fromkeys(plan_ids))
     if not ids:
         raise Invalid.from_pairs([("ids", "Name at least one plan.")])
+    settle_plans()  # people see what the instances make of a plan's state: judge by the same
     rows = scope(Plan.objects.filter(pk__in=ids), actor).select_related("batch")
     found = rows.in_bulk()
     lacking = projects_lacking(actor, {plan.project_id for plan in found.values()}, Right.OPERATE)

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db import connection
 
 from backfill.models import Plan
+from backfill.settling import NOT_GOING
 from backfill.states import PlanState
 from instances.states import FINISHED, State
 
@@ -71,9 +72,10 @@ class _Tally:
         """The figures of the plan, or of one of its tasks."""
         made = sum(self.by_state.values())
         unfinished = made - sum(self.by_state.get(state, 0) for state in FINISHED)
+        going = made - sum(self.by_state.get(state, 0) for state in NOT_GOING)
         total = made + still_to_make
         return Progress(
-            state=_state_now(plan, total, unfinished + still_to_make),
+            state=_state_now(plan, total, unfinished + still_to_make, going + still_to_make),
             total=total,
             by_state=self.by_state,
             started_at=self.started_at,
@@ -130,10 +132,11 @@ def _still_to_make(plan: Plan) -> int:
     return plan.planned_count - plan.expanded_count if plan.state == PlanState.EXPANDING else 0
 
 
-def _state_now(plan: Plan, total: int, unfinished: int) -> PlanState:
+def _state_now(plan: Plan, total: int, unfinished: int, going: int) -> PlanState:
+    """What `settle_plans` will have made of the stored state; see there."""
     state = plan.shown_state
-    if plan.state not in {PlanState.RUNNING, PlanState.COMPLETED} or not total:
-        return state
-    if not unfinished:
+    if plan.state == PlanState.RUNNING and total and not unfinished:
         return PlanState.COMPLETED
-    return state if state == PlanState.PAUSED else PlanState.RUNNING
+    if plan.state == PlanState.COMPLETED and going:
+        return PlanState.RUNNING
+    return state

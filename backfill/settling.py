@@ -8,11 +8,8 @@ from instances.states import State
 
 # An instance that is frozen neither waits nor runs, and one that is being terminated is on its way
 # out: neither sets a finished plan going again.
-_GOING = sorted(
-    state.value
-    for state in State
-    if state not in {State.SUCCESS, State.FAILED, State.FROZEN, State.TERMINATING}
-)
+NOT_GOING = frozenset({State.SUCCESS, State.FAILED, State.FROZEN, State.TERMINATING})
+_GOING = sorted(state.value for state in State if state not in NOT_GOING)
 _FINISHED = sorted([State.SUCCESS.value, State.FAILED.value])
 
 

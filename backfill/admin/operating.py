@@ -104,7 +104,7 @@ def confirm(
             {
                 "plan": plan,
                 "state": shown.state,
-                "acts": plan.shown_state in ALLOWING[operation.key],
+                "acts": shown.state in ALLOWING[operation.key],
                 "running": running,
                 "waiting": shown.total - shown.finished - running,
                 "finished": shown.finished,

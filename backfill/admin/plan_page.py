@@ -76,7 +76,7 @@ def live_context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
         "progress": progress,
         "state": progress.state,
         "is_draft": plan.state == PlanState.DRAFT,
-        "offered": offered(plan.shown_state),
+        "offered": offered(progress.state),
         "is_live": progress.state in ALLOWING["terminate"],
         "bar": state_bar(progress.by_state, progress.total, PROGRESS_ORDER),
         "list_url": f"{list_url}?plan={plan.pk}",

@@ -50,6 +50,8 @@ class Operation:
     allowed: Collection[State]
     effects: Mapping[State, str]
     dangerous: bool = False
+    # "Rerun" 3 instances, "Remove dependencies of" 3 instances; the title when empty.
+    phrase: str = ""
     # Shown only to those that allow it: of two opposites one is enough.
     alternates: bool = False
     # Acts on upstream edges, which can be chosen when it is one instance.
@@ -150,6 +152,7 @@ OPERATIONS = {
         Operation(
             key="remove-dependencies",
             title="Remove dependencies",
+            phrase="Remove dependencies of",
             done="freed of dependencies",
             icon="link_off",
             warning="There is no way back: neither a rerun nor a later plan's instance of the same "

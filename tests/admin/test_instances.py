@@ -214,7 +214,7 @@ def test_dependencies_are_chosen_and_removed_for_good(world: World, operator: Br
     assert "dependency removed" in page.text
     assert "operate/remove-dependencies/" not in page.html
     page = operator.act(LIST, "remove_dependencies_chosen", waiting.pk, world.place.first.pk)
-    assert "Remove dependencies 2 instances" in page.text and not page.context["edges"]
+    assert "Remove dependencies of 2 instances" in page.text and not page.context["edges"]
 
 
 @pytest.mark.feature("P1")

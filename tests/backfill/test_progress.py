@@ -15,6 +15,7 @@ from backfill.progress import progress_of, tasks_progress
 from backfill.settling import settle_plans
 from backfill.states import PlanState
 from instances.models import Instance
+from instances.operations.freezing import freeze, unfreeze
 from instances.operations.rerunning import rerun
 from instances.states import State
 from tests.factories import make_submitted_task, make_submitted_tasks
@@ -91,6 +92,24 @@ def test_a_rerun_sets_a_finished_plan_running_again(engine: Engine) -> None:
     assert plan.ended_at is None
     engine.run(instances[0])
     assert stored_state(plan) == PlanState.COMPLETED
+
+
+@pytest.mark.feature("B21", "I8")
+def test_a_frozen_instance_keeps_a_plan_from_completing_and_does_not_open_a_completed_one(
+    engine: Engine,
+) -> None:
+    plan = make_four(engine)
+    *others, last = instances_of(plan)
+    engine.run(last)
+    freeze(actor=None, ids=[last.pk])
+    for instance in others:
+        engine.run(instance)
+    assert stored_state(plan) == progress_of([plan.pk])[plan.pk].state == PlanState.RUNNING
+    with engine.committing():
+        unfreeze(actor=None, ids=[last.pk])
+    assert stored_state(plan) == PlanState.COMPLETED
+    freeze(actor=None, ids=[last.pk])
+    assert stored_state(plan) == progress_of([plan.pk])[plan.pk].state == PlanState.COMPLETED
 
 
 @pytest.mark.feature("B21", "B23")
