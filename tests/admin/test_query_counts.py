@@ -76,7 +76,14 @@ def test_confirming_asks_as_often_for_many_as_for_few(
         return [
             queries(browser, "instances_instance_operate", "rerun", ids=joined(instances)),
             queries(browser, "workflows_task_status", "pause", ids=joined(tasks)),
-            queries(browser, "backfill_plan_terminate", ids=joined(plans)),
+            *[
+                queries(browser, "backfill_plan_operate", key, ids=joined(plans))
+                for key in ("terminate", "pause", "resume")
+            ],
+            *[
+                queries(browser, "instances_instance_operate", key, ids=joined(instances))
+                for key in ("freeze", "unfreeze", "remove-dependencies")
+            ],
         ]
 
     assert measured(2) == measured(12)
