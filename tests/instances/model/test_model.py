@@ -125,7 +125,9 @@ class Life(RuleBasedStateMachine):
 
     @initialize(seed=seeds)
     def begin(self, seed: int) -> None:
-        chance = Random(seed)
+        self.begin_with(Random(seed))
+
+    def begin_with(self, chance: Random) -> None:
         limits = {kind.name: chance.choice([None, None, 1, 2]) for kind in KINDS}
         for name, limit in limits.items():
             Task.objects.filter(pk=self.tasks[name].pk).update(max_parallel=limit)
@@ -282,17 +284,20 @@ class Life(RuleBasedStateMachine):
         if chance.random() < 0.7:
             ids = ids[:1]
             slots = {chance.choice(self.world.cells[ids[0]].waits).slot}
-            edges = [
-                Edge.objects.values_list("pk", flat=True).get(
-                    instance=ids[0],
-                    upstream_task=self.tasks[name],
-                    upstream_scheduled_at=DAY + timedelta(days=day),
-                )
-                for name, day in slots
-            ]
+            edges = self._edges_to(ids[0], slots)
         with self.engine.committing():
             done = remove_dependencies(actor=None, ids=ids, edges=edges).succeeded
         assert {outcome.id for outcome in done} == self.world.remove_waits(ids, slots, self._time)
+
+    def _edges_to(self, pk: int, slots: Collection[Slot]) -> list[int]:
+        return [
+            Edge.objects.values_list("pk", flat=True).get(
+                instance=pk,
+                upstream_task=self.tasks[name],
+                upstream_scheduled_at=DAY + timedelta(days=day),
+            )
+            for name, day in slots
+        ]
 
     def lose_workers(self, chance: Random) -> None:
         self._time += timedelta(hours=1)

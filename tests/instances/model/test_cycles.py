@@ -1,0 +1,237 @@
+"""The engine against the reference model again, on workflows of mixed cycles (design §6, T12).
+
+Here tasks, dependencies, generation and plans are the product's own: what they make, and what it
+waits for, is compared with the plainest reading of the table, which looks at every fire there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+from functools import cache
+from random import Random
+
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+
+from instances.generation import generate
+from instances.models import Edge, Instance
+from projects import clock
+from tests.factories import make_resource_group, make_submitted_tasks, make_workflow
+from tests.factories.plans import make_expanded_plan, make_spec
+from tests.instances.model.reference import RETRY_AFTER, Cell, Kind, Slot, Wait, World
+from tests.instances.model.test_model import FIRST, PROFILE, Life
+from tests.support.engine import Engine
+from workflows.models import Task
+
+ORIGIN = datetime.fromisoformat("2026-05-01T00:00:00+00:00")
+HOUR = timedelta(hours=1)
+# A plan's planned days, each plan's own: a slot has one plan at most.
+PLANS = ((date(2026, 5, 26), date(2026, 5, 28)), (date(2026, 5, 29), date(2026, 5, 31)))
+
+# By cycle: a schedule, and when it fires, as (days of the month or None, hours of the day).
+_Times = tuple[frozenset[int] | None, tuple[int, ...]]
+CYCLES: dict[str, tuple[dict[str, object], _Times]] = {
+    "sixes": ({"cycle": "hour", "every": 6}, (None, (0, 6, 12, 18))),
+    "odd_sixes": (
+        {"cycle": "hour", "every": 6, "from": "01:00", "until": "23:59"},
+        (None, (1, 7, 13, 19)),
+    ),
+    "eights": ({"cycle": "hour", "every": 8}, (None, (0, 8, 16))),
+    "early": ({"cycle": "day", "at": "01:00"}, (None, (1,))),
+    "late": ({"cycle": "day", "at": "21:00"}, (None, (21,))),
+    "monthly": (
+        {"cycle": "month", "days": [2, 27, 30], "at": "03:00"},
+        (frozenset({2, 27, 30}), (3,)),
+    ),
+}
+SUB_DAY = {"sixes", "odd_sixes", "eights"}
+
+
+@cache
+def fires_of(cycle: str) -> tuple[int, ...]:
+    """All fires of two months, in hours since ORIGIN."""
+    days, hours = CYCLES[cycle][1]
+    found = []
+    for number in range(62):
+        day = ORIGIN + timedelta(days=number)
+        if days is None or day.day in days:
+            found += [number * 24 + hour for hour in hours]
+    return tuple(found)
+
+
+def of_day(cycle: str, fire: int) -> list[int]:
+    """The fires of the cycle on the day of a fire."""
+    return [one for one in fires_of(cycle) if one // 24 == fire // 24]
+
+
+def upstream_fires(downstream: str, upstream: str, fire: int) -> list[int]:
+    """The table of design §6, read as it stands."""
+    that_day = of_day(upstream, fire)
+    if not {downstream, upstream} <= SUB_DAY:
+        return that_day  # in every row with a day or more in it
+    mine = of_day(downstream, fire)
+    if len(mine) == len(that_day):
+        return [that_day[mine.index(fire)]]
+    before = max(one for one in fires_of(downstream) if one < fire)
+    between = [one for one in fires_of(upstream) if before < one <= fire]
+    return between or [one for one in that_day if one <= fire][-1:] or that_day[:1]
+
+
+class Cycles(Life):
+    """A life whose instances are generated and expanded. A slot is (task, hours since ORIGIN)."""
+
+    def begin_with(self, chance: Random) -> None:
+        cycles = [chance.choice(list(CYCLES)) for _ in range(chance.randint(3, 5))]
+        names = [f"{cycle}_{number}" for number, cycle in enumerate(cycles)]
+        self.cycle_of = dict(zip(names, cycles, strict=True))
+        self.kinds = {
+            name: Kind(
+                name,
+                chance.choice(["small", "large"]),
+                priority=chance.choice([1, 5, 8]),
+                retries=chance.choice([0, 0, 1]),
+                inline=chance.random() < 0.2,
+            )
+            for name in names
+        }
+        self.upstreams = {
+            name: chance.sample(names[:number], chance.randint(0, min(number, 2)))
+            for number, name in enumerate(names)
+        }
+        tasks = make_submitted_tasks(
+            {name: self._definition(name) for name in names}, workflow=make_workflow()
+        )
+        limits: dict[str, int | None] = {name: chance.choice([None, None, 1, 2]) for name in names}
+        for name, limit in limits.items():
+            Task.objects.filter(pk=tasks[name].pk).update(max_parallel=limit)
+        self.task_ids = {task.pk: name for name, task in tasks.items()}
+        self.world = World(slots={}, limits=limits)
+        self._set_slots("small", chance.randint(1, 4))
+        self._set_slots("large", chance.randint(2, 8))
+        self.since = self.generated = (FIRST - ORIGIN) // HOUR
+        self._plan(chance)
+
+    def _definition(self, name: str) -> dict[str, object]:
+        kind = self.kinds[name]
+        return {
+            "type": "virtual" if kind.inline else "shell",
+            "schedule": CYCLES[self.cycle_of[name]][0],
+            "resource_group": kind.group,
+            "priority": kind.priority,
+            "retries": {"limit": kind.retries, "interval": int(RETRY_AFTER.total_seconds())},
+            "depends_on": self.upstreams[name],
+        }
+
+    def make(self, chance: Random) -> None:
+        """Let time pass and generate what is due by then; now and then submit a plan instead."""
+        if len(self._batches) < len(PLANS) and chance.random() < 0.3:
+            self._plan(chance)
+            return
+        self._time += chance.choice([HOUR, 5 * HOUR, 12 * HOUR, 30 * HOUR])
+        self.sweep(chance)  # clocks that came meanwhile are not generation's business
+        now = clock.now()
+        with self.engine.committing():
+            generate(now=now)
+        until = (now - ORIGIN) // HOUR
+        slots = [
+            (name, fire)
+            for name, cycle in self.cycle_of.items()
+            for fire in fires_of(cycle)
+            if self.generated < fire <= until
+        ]
+        self.generated = until
+        # A slot from before the tasks were scheduled was never owed to anybody.
+        self._look_at_what_was_made(
+            None,
+            {slot: [one for one in self._before(slot) if one[1] > self.since] for slot in slots},
+        )
+
+    def _plan(self, chance: Random) -> None:
+        first, last = PLANS[len(self._batches)]
+        names = chance.sample(list(self.kinds), chance.randint(1, len(self.kinds)))
+        ids = {name: pk for pk, name in self.task_ids.items()}
+        spec = make_spec(
+            [ids[name] for name in names],
+            first - timedelta(days=1),
+            last - timedelta(days=1),
+            dependency_check=chance.choice(["all", "selected"]),
+        )
+        with self.engine.committing():
+            plan = make_expanded_plan(spec)
+        assert plan.batch is not None
+        self._batches.append(plan.batch)
+        slots = {
+            (name, fire)
+            for name in names
+            for fire in fires_of(self.cycle_of[name])
+            if first <= (ORIGIN + fire * HOUR).date() <= last
+        }
+        # Outside the plan nothing is there, nor owed: it all was due before the tasks were.
+        self._look_at_what_was_made(
+            plan.batch.pk,
+            {slot: [one for one in self._before(slot) if one in slots] for slot in slots},
+        )
+
+    def _before(self, slot: Slot) -> list[Slot]:
+        """The slots that a slot waits for, by the table."""
+        name, fire = slot
+        return [
+            (upstream, one)
+            for upstream in self.upstreams[name]
+            for one in upstream_fires(self.cycle_of[name], self.cycle_of[upstream], fire)
+        ]
+
+    def _look_at_what_was_made(self, batch: int | None, slots: dict[Slot, list[Slot]]) -> None:
+        rows = list(Instance.objects.exclude(pk__in=self.world.cells).order_by("pk"))
+        found = {self._slot(row.task_id, row.scheduled_at): row for row in rows}
+        assert found.keys() == slots.keys()
+        assert {row.batch_id for row in rows} <= {batch}
+        edges: dict[int, list[Slot]] = {row.pk: [] for row in rows}
+        for edge in Edge.objects.filter(instance__in=rows):
+            assert edge.within_batch is (batch is not None)
+            upstream = self._slot(edge.upstream_task_id, edge.upstream_scheduled_at)
+            edges[edge.instance_id].append(upstream)
+        for slot, row in found.items():
+            assert sorted(edges[row.pk]) == sorted(slots[slot]), slot
+        self.world.make(
+            [
+                Cell(
+                    row.pk,
+                    self.kinds[name],
+                    fire,
+                    batch,
+                    row.not_before,
+                    row.waiting_since,
+                    [Wait(one, batch is not None) for one in slots[name, fire]],
+                )
+                for (name, fire), row in sorted(found.items(), key=lambda item: item[1].pk)
+            ],
+            self._time,
+        )
+
+    def _slot(self, task_id: int, at: datetime) -> Slot:
+        return self.task_ids[task_id], (at - ORIGIN) // HOUR
+
+    def _edges_to(self, pk: int, slots: Collection[Slot]) -> list[int]:
+        edges = Edge.objects.filter(instance=pk)
+        return [
+            edge.pk
+            for edge in edges
+            if self._slot(edge.upstream_task_id, edge.upstream_scheduled_at) in slots
+        ]
+
+
+@pytest.mark.feature("T12", "B6", "B8")
+def test_workflows_of_mixed_cycles_live_as_the_model_does(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for group in ("small", "large"):
+        make_resource_group(group)
+
+    class OneLife(Cycles):
+        pass
+
+    OneLife.engine = engine
+    OneLife.set_clock = staticmethod(lambda now: monkeypatch.setattr(clock, "now", now))
+    run_state_machine_as_test(OneLife, settings=PROFILE)
