@@ -16,6 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from instances.generation import generate
 from instances.models import Edge, Instance
+from instances.states import State
 from projects import clock
 from tests.factories import make_resource_group, make_submitted_tasks, make_workflow
 from tests.factories.plans import make_expanded_plan, make_spec
@@ -134,28 +135,36 @@ class Cycles(Life):
         with self.engine.committing():
             generate(now=now)
         until = (now - ORIGIN) // HOUR
-        slots = [
+        slots = {
             (name, fire)
             for name, cycle in self.cycle_of.items()
             for fire in fires_of(cycle)
             if self.generated < fire <= until
-        ]
+        }
         self.generated = until
         # A slot from before the tasks were scheduled was never owed to anybody.
         self._look_at_what_was_made(
             None,
-            {slot: [one for one in self._before(slot) if one[1] > self.since] for slot in slots},
+            {
+                slot: [
+                    Wait(one, False)
+                    for one in self._before(slot)
+                    if one[1] > self.since or self._is_there(one)
+                ]
+                for slot in slots
+            },
         )
 
     def _plan(self, chance: Random) -> None:
         first, last = PLANS[len(self._batches)]
         names = chance.sample(list(self.kinds), chance.randint(1, len(self.kinds)))
         ids = {name: pk for pk, name in self.task_ids.items()}
+        check = chance.choice(["all", "selected"])
         spec = make_spec(
             [ids[name] for name in names],
             first - timedelta(days=1),
             last - timedelta(days=1),
-            dependency_check=chance.choice(["all", "selected"]),
+            dependency_check=check,
         )
         with self.engine.committing():
             plan = make_expanded_plan(spec)
@@ -167,11 +176,22 @@ class Cycles(Life):
             for fire in fires_of(self.cycle_of[name])
             if first <= (ORIGIN + fire * HOUR).date() <= last
         }
-        # Outside the plan nothing is there, nor owed: it all was due before the tasks were.
+        # Outside the plan nothing is owed: it was due before the tasks were scheduled.
         self._look_at_what_was_made(
             plan.batch.pk,
-            {slot: [one for one in self._before(slot) if one in slots] for slot in slots},
+            {
+                slot: [
+                    Wait(one, one in slots)
+                    for one in self._before(slot)
+                    if one in slots or (check == "all" and self._is_there(one))
+                ]
+                for slot in slots
+            },
         )
+
+    def _is_there(self, slot: Slot) -> bool:
+        cells = (cell for cell in self.world.cells.values() if cell.slot == slot)
+        return any(cell.batch is None or cell.state == State.SUCCESS for cell in cells)
 
     def _before(self, slot: Slot) -> list[Slot]:
         """The slots that a slot waits for, by the table."""
@@ -182,18 +202,18 @@ class Cycles(Life):
             for one in upstream_fires(self.cycle_of[name], self.cycle_of[upstream], fire)
         ]
 
-    def _look_at_what_was_made(self, batch: int | None, slots: dict[Slot, list[Slot]]) -> None:
+    def _look_at_what_was_made(self, batch: int | None, waits: dict[Slot, list[Wait]]) -> None:
         rows = list(Instance.objects.exclude(pk__in=self.world.cells).order_by("pk"))
         found = {self._slot(row.task_id, row.scheduled_at): row for row in rows}
-        assert found.keys() == slots.keys()
+        assert found.keys() == waits.keys()
         assert {row.batch_id for row in rows} <= {batch}
-        edges: dict[int, list[Slot]] = {row.pk: [] for row in rows}
+        edges: dict[int, list[tuple[Slot, bool]]] = {row.pk: [] for row in rows}
         for edge in Edge.objects.filter(instance__in=rows):
-            assert edge.within_batch is (batch is not None)
             upstream = self._slot(edge.upstream_task_id, edge.upstream_scheduled_at)
-            edges[edge.instance_id].append(upstream)
+            edges[edge.instance_id].append((upstream, edge.within_batch))
         for slot, row in found.items():
-            assert sorted(edges[row.pk]) == sorted(slots[slot]), slot
+            expected = [(wait.slot, wait.within_batch) for wait in waits[slot]]
+            assert sorted(edges[row.pk]) == sorted(expected), slot
         self.world.make(
             [
                 Cell(
@@ -203,7 +223,7 @@ class Cycles(Life):
                     batch,
                     row.not_before,
                     row.waiting_since,
-                    [Wait(one, batch is not None) for one in slots[name, fire]],
+                    waits[name, fire],
                 )
                 for (name, fire), row in sorted(found.items(), key=lambda item: item[1].pk)
             ],
