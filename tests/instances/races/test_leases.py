@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 
 from instances import transitions
-from instances.models import Execution
+from instances.models import Execution, Instance
 from instances.operations.terminating import terminate
 from instances.rescue import rescue
 from instances.states import ExecutionState, State
 from projects import clock
 from tests.factories import make_resource_group, make_submitted_task
 from tests.instances.races.acting import claim, finish
-from tests.instances.races.racing import Racers
-from tests.support.engine import Engine, new_instance, state_of
-
-ROUNDS = 70
+from tests.support.engine import Engine, live_executions, state_of
+from tests.support.racing import Racers, set_up_ahead
+from workflows.models import Task
 
 Wrong = Callable[[], list[str]]
 
@@ -27,15 +26,19 @@ def renew(execution_id: int) -> dict[int, str]:
     return transitions.renew_leases([execution_id], worker="worker", lease_until=until)
 
 
+def all_sent(engine: Engine, task: Task, days: range) -> Iterable[tuple[Instance, int]]:
+    """Set up rounds with a sent instance each."""
+    (instances,) = engine.make_days(days, [task])
+    return zip(instances, live_executions(instances), strict=True)
+
+
 def test_rescue_against_a_renewal_takes_the_execution_or_leaves_it(
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     make_resource_group("wide", slots=100_000)
     task = make_submitted_task(resource_group="wide", retries={"limit": 0})
     seen = set()
-    for day in range(ROUNDS):
-        (instance,) = live_engine.make(new_instance(task, day=day))
-        (execution,) = live_engine.sent[day:]
+    for instance, execution in set_up_ahead(partial(all_sent, live_engine, task)):
         assert claim(execution) == [execution]
         late = clock.now() + timedelta(minutes=1)
         renewed, (lost, _) = racers.race(partial(renew, execution), partial(rescue, now=late))
@@ -53,9 +56,7 @@ def test_rescue_against_the_end_and_a_termination_closes_the_execution_once(
 ) -> None:
     make_resource_group("wide", slots=100_000)
     task = make_submitted_task(resource_group="wide", retries={"limit": 0})
-    for day in range(ROUNDS):
-        (instance,) = live_engine.make(new_instance(task, day=day))
-        (execution,) = live_engine.sent[day:]
+    for instance, execution in set_up_ahead(partial(all_sent, live_engine, task)):
         assert claim(execution) == [execution]
         late = clock.now() + timedelta(minutes=1)
         ended, (lost, _), stopped = racers.race(

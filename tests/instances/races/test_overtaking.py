@@ -26,8 +26,8 @@ from tests.factories import (
     make_user,
 )
 from tests.instances.races.acting import claim, create, finish
-from tests.instances.races.racing import Racers
 from tests.support.engine import Engine, make_batch, new_instance, state_of, states_of
+from tests.support.racing import Racers
 from workflows.models import Task
 
 Wrong = Callable[[], list[str]]
