@@ -83,7 +83,8 @@ def complete(
             error_message="Terminated by an operator while it was running.",
         )
     groups = {c.resource_group_id for c in closed.values()}
-    settle([], now=now, succeeded=succeeded, freed_groups=groups)
+    limited = {c.limited_task_id for c in closed.values() if c.limited_task_id is not None}
+    settle([], now=now, succeeded=succeeded, freed_groups=groups, freed_tasks=limited)
     return sorted(closed)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 
 from instances import transitions
-from instances.engine import groups_of, settle
+from instances.engine import groups_of, limited_tasks_of, settle
 from instances.locking import downstream_ids, lock_instances
 from instances.operations.selecting import select
 from instances.states import RERUNNABLE, ExecutionState
@@ -36,7 +36,8 @@ def rerun(*, actor: Actor, ids: Iterable[int]) -> BatchResult:
     below = set(downstream_ids(done)) - set(done)
     lock_instances(below)
     held = transitions.hold_back(below, now=now)
-    settle(done, now=now, freed_groups=groups_of([*done, *held]))
+    freed = [*done, *held]
+    settle(done, now=now, freed_groups=groups_of(freed), freed_tasks=limited_tasks_of(freed))
     return record(
         actor=actor,
         verb="instances.rerun",

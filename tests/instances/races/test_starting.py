@@ -70,13 +70,37 @@ def test_dispatchers_at_once_never_exceed_slots_or_task_limits(
     for _ in range(ROUNDS):
         ResourceGroup.objects.filter(pk__in=ids).update(slots=4)
         racers.race(*[lambda: dispatch(ids, now=clock.now())] * dispatchers)
-        dispatch(ids, now=clock.now())  # the other group's share of a task's limit may be free now
         assert wrong() == []
         ResourceGroup.objects.filter(pk__in=ids).update(slots=0)
         live = Instance.objects.filter(executions__state__in=LIVE)
         assert len(live) == 8
         live_engine.run_all(live)
     assert only_once(live_engine.sent)
+
+
+@pytest.mark.feature("T13")
+def test_a_limit_that_comes_free_in_one_group_wakes_who_becomes_ready_in_another(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    elsewhere = make_resource_group("elsewhere", slots=1).pk
+    tasks = make_submitted_tasks({"limited": {**GROUP, "max_parallel": 2}, "upstream": GROUP})
+    limited, upstream = tasks.values()
+    for day in range(ROUNDS):
+        *sent, there = live_engine.make(
+            new_instance(limited, day=2 * day, not_before=DAY),
+            new_instance(limited, day=2 * day + 1, not_before=DAY),
+            new_instance(upstream, day=day, not_before=DAY),
+            new_instance(
+                limited,
+                day=day - ROUNDS,
+                resource_group_id=elsewhere,
+                not_before=DAY,
+                waits_for=[(upstream, day)],
+            ),
+        )
+        racers.race(*[partial(finish, execution) for execution in live_engine.start_all(sent)])
+        assert wrong() == []
+        live_engine.run(there)
 
 
 def test_ends_at_once_give_each_free_slot_to_one(
