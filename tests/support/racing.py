@@ -69,13 +69,34 @@ class Racers:
             first()
             pids: Future[int] = Future()
             future = self._pool.submit(self._tell_pid, second, pids)
-            pid = pids.result(PATIENCE)
-            while not (future.done() or _is_blocked(pid)):
-                try:
-                    future.result(0.002)
-                except NotYet:
-                    continue
+            self._ends_first(future, pids.result(PATIENCE))
         return future.result(PATIENCE)
+
+    def beside(self, first: Call, second: Call) -> Any:
+        """Run `first` in a transaction and all of `second` before that is committed.
+
+        Returns what `second` returned; fails when it waits for a lock that `first` holds.
+        """
+        with transaction.atomic():
+            first()
+            pids: Future[int] = Future()
+            future = self._pool.submit(self._tell_pid, second, pids)
+            waits = not self._ends_first(future, pids.result(PATIENCE))
+        result = future.result(PATIENCE)
+        assert not waits, "it waited for a lock"
+        return result
+
+    @staticmethod
+    def _ends_first(future: Future[Any], pid: int) -> bool:
+        """Wait until the call has ended, or waits for a lock; True in the first case."""
+        while not future.done():
+            if _is_blocked(pid):
+                return False
+            try:
+                future.result(0.002)
+            except NotYet:
+                continue
+        return True
 
     def close(self) -> None:
         """Close the connections and end the threads."""
