@@ -125,14 +125,18 @@ class Crew:
 
     @property
     def _open_room(self) -> int:
+        return self._room_without(0)
+
+    def _room_without(self, ended: int) -> int:
+        """Return how many more could be taken once `ended` of those that run are reported."""
         stopping = self._draining.is_set() or self._pulse.shutting_down.is_set()
-        return 0 if stopping else self._room - len(self._running)
+        return 0 if stopping else self._room - len(self._running) + ended
 
     def _report(self, results: list[Result]) -> None:
         """Complete executions that ended and take what that made ready."""
         ids = [result.execution_id for result in results]
         try:
-            with taking(list(self.queues), self._open_room + len(results)):
+            with taking(list(self.queues), self._room_without(len(results))):
                 self._complete(results)
         finally:
             self._running.difference_update(ids)

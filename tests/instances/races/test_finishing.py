@@ -161,5 +161,5 @@ def test_a_result_that_is_told_twice_at_once_counts_once(
         told = racers.race(*[partial(finish, execution, "EXIT_NONZERO")] * 4)
         assert sorted(told) == [[], [], [], [execution]]
         instance.refresh_from_db()
-        assert (instance.state, instance.retry_count) == (State.RETRYING, 1)
+        assert (instance.state, instance.retry_count) == (State.WAITING_EXECUTION, 1)
     assert wrong() == []
