@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from backfill.dates import planned_days
 from backfill.grid import Grid, GridTask, Upstream
 from backfill.spec import PlanSpec
+from instances.owing import is_owed
+from projects import clock
 from workflows.choices import CatchUp, TaskStatus
 from workflows.definition import TaskDefinition
 from workflows.links import Link
@@ -34,6 +36,8 @@ class TaskFacts:
     effective_until: datetime | None
     scheduling_since: datetime | None
     generated_until: datetime | None
+    # Periodic instances that ended before may have been deleted.
+    kept_since: datetime
     definition: TaskDefinition | None = None
 
     @property
@@ -49,20 +53,22 @@ class TaskFacts:
     def owes(self, scheduled_at: datetime) -> bool:
         """True when the slot is waited for even where it has no instance yet.
 
-        As generation has it: a slot before the task began to be scheduled was never owed to
-        anybody, and one that a task with catch-up "latest" passed over will not come.
+        As generation has it.
         """
-        if self.scheduling_since is None or scheduled_at <= self.scheduling_since:
-            return False
-        latest_only = self.definition is not None and self.definition.catch_up == CatchUp.LATEST
-        return not (latest_only and self._is_passed(scheduled_at))
+        return is_owed(
+            scheduled_at,
+            scheduling_since=self.scheduling_since,
+            generated_until=self.generated_until,
+            latest_only=(
+                self.definition is not None and self.definition.catch_up == CatchUp.LATEST
+            ),
+            kept_since=self.kept_since,
+        )
 
     def will_generate(self, scheduled_at: datetime) -> bool:
         """True when generation is going to make the slot's instance, as things stand."""
-        return self.status == TaskStatus.SCHEDULING and not self._is_passed(scheduled_at)
-
-    def _is_passed(self, scheduled_at: datetime) -> bool:
-        return self.generated_until is not None and scheduled_at <= self.generated_until
+        passed = self.generated_until is not None and scheduled_at <= self.generated_until
+        return self.status == TaskStatus.SCHEDULING and not passed
 
 
 def load_rows(task_ids: Collection[int]) -> dict[int, TaskFacts]:
@@ -82,8 +88,15 @@ def load_rows(task_ids: Collection[int]) -> dict[int, TaskFacts]:
         "effective_until",
         "scheduling_since",
         "generated_until",
+        "project__periodic_retention_days",
     )
-    return {row[0]: TaskFacts(row[0], f"{row[1]}/{row[2]}", *row[3:]) for row in rows.order_by()}
+    now = clock.now()
+    return {
+        row[0]: TaskFacts(
+            row[0], f"{row[1]}/{row[2]}", *row[3:11], kept_since=now - timedelta(days=row[11])
+        )
+        for row in rows.order_by()
+    }
 
 
 def with_definitions(

@@ -25,7 +25,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from config.models import Tick, Total
-from config.tallies import BUCKETS, ENDED, RUN_SECONDS, SUCCEEDED, WAITED, WAITED_SECONDS
+from config.tallies import BUCKETS, ENDED, FAILED, RUN_SECONDS, SUCCEEDED, WAITED, WAITED_SECONDS
 from projects import clock
 
 # A scrape that takes longer is given up: it must not weigh on what it watches.
@@ -160,6 +160,15 @@ def _totals(totals: list[Total]) -> Iterator[Metric]:
     for total in by_name[ENDED]:
         ended.add_metric([total.resource_group, total.key], total.value)
     yield ended
+
+    failed = CounterMetricFamily(
+        "tidemill_executions_failed",
+        "Those of them that ended with an error code, by the code; OTHER is one of a task's own.",
+        labels=["resource_group", "error_code"],
+    )
+    for total in by_name[FAILED]:
+        failed.add_metric([total.resource_group, total.key], total.value)
+    yield failed
 
     running = CounterMetricFamily(
         "tidemill_execution_seconds", "Seconds that they ran.", labels=["resource_group"]

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from config.models import TallyPosition
 from config.totals import TotalKey, add
+from instances.runners.error_codes import ErrorCode
 
 # Executions read at a time.
 BATCH_SIZE = 20_000
@@ -28,10 +29,15 @@ Amounts = defaultdict[TotalKey, float]
 
 # Names of totals.
 ENDED = "executions_ended"  # key: the state in which it ended
+FAILED = "executions_failed"  # key: the error code, or OTHER for one that a task made up
 RUN_SECONDS = "execution_seconds"
 WAITED = "dispatch_latency_bucket"  # key: the bucket's number; the last one has no upper bound
 WAITED_SECONDS = "dispatch_latency_seconds"
 SUCCEEDED = "instances_succeeded"
+
+OTHER = "OTHER"
+# What is not in here is no label: there would be no end of them.
+_CODES = frozenset(code.value for code in ErrorCode)
 
 
 @transaction.atomic
@@ -93,6 +99,7 @@ class _Row(NamedTuple):
     young: bool
     waited: float | None
     ran: float | None
+    error_code: str
 
 
 def _read(condition: str, arguments: list[Any], *, until: datetime) -> list[_Row]:
@@ -101,7 +108,7 @@ def _read(condition: str, arguments: list[Any], *, until: datetime) -> list[_Row
         cursor.execute(
             "SELECT x.id, g.name, x.state, x.ended_at IS NOT NULL, x.dispatched_at > %s,"
             " extract(epoch FROM x.started_at - x.ready_at)::float8,"
-            " extract(epoch FROM x.ended_at - x.started_at)::float8"
+            " extract(epoch FROM x.ended_at - x.started_at)::float8, x.error_code"
             " FROM instances_execution x JOIN projects_resourcegroup g ON g.id = resource_group_id"
             f" WHERE {condition} ORDER BY x.id LIMIT %s",
             [until, *arguments],
@@ -111,6 +118,8 @@ def _read(condition: str, arguments: list[Any], *, until: datetime) -> list[_Row
 
 def _count(row: _Row, amounts: Amounts) -> None:
     amounts[ENDED, row.group, row.state] += 1
+    if row.error_code:
+        amounts[FAILED, row.group, row.error_code if row.error_code in _CODES else OTHER] += 1
     if row.waited is None:
         return
     # Clocks of two machines may differ: nothing waits less than no time.

@@ -71,8 +71,15 @@ def complete(
         sources=[State.RUNNING],
     )
     failed = {pk: by_id[execution] for pk, execution in ran.items() if by_id[execution].error_code}
+    again: list[int] = []
     if failed:
-        transitions.fail_or_retry(_decide(failed, now=now), now=now)
+        decisions = _decide(failed, now=now)
+        retrying = transitions.fail_or_retry(decisions, now=now)
+        due = [d.instance_id for d in decisions if d.retry_at is not None and d.retry_at <= now]
+        # What is due at once, as after a lost worker, does not wait for the sweep.
+        again = transitions.move(
+            [pk for pk in due if pk in retrying], State.NOT_RUN, now=now, sources=[State.RETRYING]
+        )
     if stopped:
         transitions.move(
             stopped,
@@ -83,7 +90,8 @@ def complete(
             error_message="Terminated by an operator while it was running.",
         )
     groups = {c.resource_group_id for c in closed.values()}
-    settle([], now=now, succeeded=succeeded, freed_groups=groups)
+    limited = {c.limited_task_id for c in closed.values() if c.limited_task_id is not None}
+    settle(again, now=now, succeeded=succeeded, freed_groups=groups, freed_tasks=limited)
     return sorted(closed)
 
 

@@ -56,9 +56,6 @@ class Crew:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._draining = threading.Event()
-        # Set while there is room, or nothing to wait for any more.
-        self._may_take = threading.Event()
-        self._may_take.set()
 
     def serve(self, queues: Iterable[str]) -> None:
         """Look for work of the queues from now on. Returns at once."""
@@ -68,20 +65,14 @@ class Crew:
                 self._thread = threading.Thread(target=self._serve, name="crew", daemon=True)
                 self._thread.start()
 
-    def nudge(self, queue: str) -> bool:
-        """Say that there may be work for the queue; returns at once, False when it is full."""
+    def nudge(self, queue: str) -> None:
+        """Say that there may be work for the queue; returns at once."""
         self.serve([queue])
         self._inbox.put(None)
-        return self._may_take.is_set()
-
-    def wait_for_room(self, timeout: float) -> None:
-        """Wait until the crew has room, takes no more, or `timeout` seconds have passed."""
-        self._may_take.wait(timeout)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Take no more work and wait until what runs has ended; False when time was up."""
         self._draining.set()
-        self._may_take.set()
         self._inbox.put(None)
         if self._thread is not None:
             self._thread.join(timeout)
@@ -105,7 +96,6 @@ class Crew:
             except Exception:
                 logger.exception("crew_stumbled")
                 connection.close()
-            self._show_room()
         connection.close()
 
     def _ended(self) -> list[Result]:
@@ -117,22 +107,20 @@ class Crew:
                 inbox.append(self._inbox.get_nowait())
         return [result for result in inbox if result is not None]
 
-    def _show_room(self) -> None:
-        if self._running and len(self._running) >= self._room and not self._draining.is_set():
-            self._may_take.clear()
-        else:
-            self._may_take.set()
-
     @property
     def _open_room(self) -> int:
+        return self._room_without(0)
+
+    def _room_without(self, ended: int) -> int:
+        """Return how many more could be taken once `ended` of those that run are reported."""
         stopping = self._draining.is_set() or self._pulse.shutting_down.is_set()
-        return 0 if stopping else self._room - len(self._running)
+        return 0 if stopping else self._room - len(self._running) + ended
 
     def _report(self, results: list[Result]) -> None:
         """Complete executions that ended and take what that made ready."""
         ids = [result.execution_id for result in results]
         try:
-            with taking(list(self.queues), self._open_room + len(results)):
+            with taking(list(self.queues), self._room_without(len(results))):
                 self._complete(results)
         finally:
             self._running.difference_update(ids)

@@ -39,23 +39,52 @@ class _Ready:
 class _Turn:
     """What one transaction did: executions made, and instances passed over as others held them.
 
-    Whoever holds one may leave it as it is, and would then not dispatch it.
+    Whoever holds one may leave it as it is, and would then not dispatch it. outrun: another group
+    has meanwhile started instances of the same tasks, so slots are left that others may have.
     """
 
     made: int
     passed_over: list[int]
+    outrun: bool = False
 
 
-# In order: the ready instances of a group but some, and but those of some tasks.
-_NEXT_READY = f"""
+_ORDER = "ORDER BY i.priority DESC, i.sort_key, i.scheduled_at, i.id"
+
+# The ready instances of a group.
+_READY = f"""
     FROM instances_instance i
     JOIN workflows_task t ON t.id = i.task_id
     LEFT JOIN instances_batch b ON b.id = i.batch_id
-    WHERE i.resource_group_id = %s AND i.state = 'WAITING_EXECUTION'
-        AND i.dispatched_at IS NULL AND {MAY_START}
-        AND i.id <> ALL(%s) AND i.task_id <> ALL(%s)
-    ORDER BY i.priority DESC, i.sort_key, i.scheduled_at, i.id
-    LIMIT %s"""
+    WHERE i.resource_group_id = %(group)s AND i.state = 'WAITING_EXECUTION'
+        AND i.dispatched_at IS NULL AND {MAY_START}"""
+
+# The first of them in order, whatever the limits of their tasks.
+_FIRST = f"""
+    SELECT i.id, i.task_id, t.max_parallel IS NOT NULL
+    {_READY} {_ORDER} LIMIT %(most)s"""
+
+# The first of them of which no task gets more than its limit leaves, as it looks now.
+_WITHIN_LIMITS = f"""
+    WITH used AS MATERIALIZED (
+        SELECT o.task_id, count(*) AS number
+        FROM instances_execution x JOIN instances_instance o ON o.id = x.instance_id
+        WHERE x.state IN ('RUNNING', 'SENT', 'TERMINATING') GROUP BY 1
+    ), free AS MATERIALIZED (
+        SELECT i.id {_READY} AND t.max_parallel IS NULL {_ORDER} LIMIT %(most)s
+    ), limited AS MATERIALIZED (
+        SELECT own.id
+        FROM workflows_task o LEFT JOIN used ON used.task_id = o.id
+        CROSS JOIN LATERAL (
+            SELECT i.id {_READY} AND i.task_id = o.id
+            {_ORDER} LIMIT greatest(o.max_parallel - coalesce(used.number, 0), 0)
+        ) own
+        WHERE o.max_parallel IS NOT NULL
+    )
+    SELECT i.id, i.task_id, t.max_parallel IS NOT NULL
+    {_READY} AND i.id IN (SELECT id FROM free UNION ALL SELECT id FROM limited)
+    {_ORDER} LIMIT %(most)s"""
+
+_LOCKED = " FOR NO KEY UPDATE OF i SKIP LOCKED"
 
 
 def dispatch(group_ids: Iterable[int], *, now: datetime) -> int:
@@ -69,7 +98,7 @@ def dispatch(group_ids: Iterable[int], *, now: datetime) -> int:
             made += turn.made
             if turn.passed_over:
                 _wait_for(turn.passed_over)
-            elif turn.made < BATCH_SIZE:
+            elif turn.made < BATCH_SIZE and not turn.outrun:
                 break
     return made
 
@@ -90,12 +119,12 @@ def _dispatch_group(group_id: int, *, now: datetime) -> _Turn:
     free = min(group.slots - _used_slots(group_id), BATCH_SIZE)
     if free <= 0:
         return _Turn(0, [])
-    chosen, passed_over = _choose(group_id, free)
+    chosen, passed_over, outrun = _choose(group_id, free)
     sent = set(transitions.mark_dispatched(chosen, now=now)) if chosen else set()
     # Workers hear of them in the order in which they were chosen.
     executions = _create_executions([pk for pk in chosen if pk in sent]) if sent else []
     transaction.on_commit(partial(announce, [(pk, group.queue) for pk in executions]))
-    return _Turn(len(executions), passed_over)
+    return _Turn(len(executions), passed_over, outrun)
 
 
 def _lock_group(group_id: int) -> ResourceGroup | None:
@@ -118,52 +147,42 @@ def _used_slots(group_id: int) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _choose(group_id: int, free: int) -> tuple[list[int], list[int]]:
+def _choose(group_id: int, free: int) -> tuple[list[int], list[int], bool]:
     """Return up to `free` ready instances in order, no task above its own limit.
 
-    With them those that could have had a slot, had nobody else held them.
-
-    Each round passes over the tasks found full so far and locks the limited ones it meets, so a
-    round more is needed only when one task's instances crowd out the others.
+    With them those that could have had a slot, had nobody else held them; and whether some were
+    given up because another group was faster. A constant number of queries.
     """
-    chosen: list[int] = []
-    full: set[int] = set()
-    room: dict[int, int] = {}  # by limited task: how many more may start
-    while len(chosen) < free:
-        wanted = free - len(chosen)
-        candidates = _ready(group_id, limit=wanted, without=chosen, full=full)
-        limited = {c.task_id for c in candidates if c.is_limited}
-        room |= _lock_limited(limited - room.keys())
-        newly_full = False
-        for candidate in candidates:
-            if candidate.task_id in room:
-                if room[candidate.task_id] <= 0:
-                    full.add(candidate.task_id)
-                    newly_full = True
-                    continue
-                room[candidate.task_id] -= 1
-            chosen.append(candidate.id)
-        if len(candidates) < wanted and not newly_full:
-            rest = free - len(chosen)
-            return chosen, _ready_ids(group_id, limit=rest, without=chosen, full=full)
-    return chosen, []
+    candidates = _ready(_FIRST + _LOCKED, group_id, free)
+    if not any(one.is_limited for one in candidates):
+        chosen = [one.id for one in candidates]
+        return chosen, _others(_FIRST, group_id, free, chosen), False
+    candidates = _ready(_WITHIN_LIMITS + _LOCKED, group_id, free)
+    room = _lock_limited({one.task_id for one in candidates if one.is_limited})
+    chosen = []
+    for one in candidates:
+        if one.task_id in room:
+            if room[one.task_id] <= 0:
+                continue
+            room[one.task_id] -= 1
+        chosen.append(one.id)
+    if len(chosen) < len(candidates):
+        return chosen, [], True
+    return chosen, _others(_WITHIN_LIMITS, group_id, free, chosen), False
 
 
-def _ready(group_id: int, *, limit: int, without: list[int], full: set[int]) -> list[_Ready]:
-    """Lock and return the next ready instances, but those that somebody else holds."""
+def _others(query: str, group_id: int, free: int, chosen: list[int]) -> list[int]:
+    """Return the instances that could have had a slot but were not chosen: others hold them."""
+    if len(chosen) == free:
+        return []
+    wanted = {one.id for one in _ready(query, group_id, free)}
+    return sorted(wanted.difference(chosen))
+
+
+def _ready(query: str, group_id: int, most: int) -> list[_Ready]:
     with prepared_cursor() as cursor:
-        cursor.execute(
-            f"SELECT i.id, i.task_id, t.max_parallel IS NOT NULL {_NEXT_READY}"
-            " FOR NO KEY UPDATE OF i SKIP LOCKED",
-            [group_id, without, list(full), limit],
-        )
+        cursor.execute(query, {"group": group_id, "most": most})
         return [_Ready(*row) for row in cursor.fetchall()]
-
-
-def _ready_ids(group_id: int, *, limit: int, without: list[int], full: set[int]) -> list[int]:
-    with prepared_cursor() as cursor:
-        cursor.execute(f"SELECT i.id {_NEXT_READY}", [group_id, without, list(full), limit])
-        return [row[0] for row in cursor.fetchall()]
 
 
 def _lock_limited(task_ids: set[int]) -> dict[int, int]:

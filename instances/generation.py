@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -18,9 +18,11 @@ from django.db.models import Q
 from instances.creation import NewEdge, NewInstance, Slot, create_instances, with_removals
 from instances.engine import set_going
 from instances.models import Edge
+from instances.owing import is_owed
 from instances.states import Kind
 from projects import clock
 from projects.bulk import repeat_on_deadlock
+from projects.models import Project
 from workflows.choices import CatchUp, TaskStatus
 from workflows.definition import TaskDefinition
 from workflows.matching import Matcher, Offset, Scope, self_previous
@@ -66,7 +68,7 @@ def _generate_some(*, now: datetime) -> tuple[list[int], bool]:
     if not due:
         return [], False
     plans = _plan(due, now=now)
-    upstream = _Upstreams.of(due)
+    upstream = _Upstreams.of(due, now=now)
     wanted = [(plan, fire) for plan in plans for fire in plan.fires]
     slots = {(plan.task.pk, fire): upstream.slots(plan, fire) for plan, fire in wanted}
     existing = _existing({slot for found in slots.values() for slot in found})
@@ -149,10 +151,11 @@ class _Upstreams:
     tasks: dict[int, Task]
     definitions: dict[int, TaskDefinition]  # by task id
     links: dict[int, list[Dependency]]  # by downstream task id
+    kept_since: dict[int, datetime]  # by project id: what ended before may have been deleted
     matchers: dict[tuple[int, int, Offset, Scope], Matcher] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, tasks: Sequence[Task]) -> _Upstreams:
+    def of(cls, tasks: Sequence[Task], *, now: datetime) -> _Upstreams:
         links: dict[int, list[Dependency]] = defaultdict(list)
         known = {task.pk: task for task in tasks}
         for link in Dependency.objects.filter(downstream__in=tasks).select_related("upstream"):
@@ -166,7 +169,10 @@ class _Upstreams:
             for task in known.values()
             if task.version_id is not None
         }
-        return cls(known, definitions, links)
+        projects = Project.objects.filter(pk__in={task.project_id for task in known.values()})
+        kept = projects.values_list("pk", "periodic_retention_days")
+        kept_since = {pk: now - timedelta(days=days) for pk, days in kept}
+        return cls(known, definitions, links, kept_since)
 
     def slots(self, plan: _Plan, fire: datetime) -> list[Slot]:
         """Return the slots that the instance of this fire waits for."""
@@ -197,18 +203,16 @@ class _Upstreams:
         return self.matchers[key]
 
     def will_come(self, slot: Slot) -> bool:
-        """True when a slot that does not exist is owed by its task, so that it is waited for.
-
-        A slot before the task began to be scheduled was never owed, and one that a task with
-        catch-up "latest" has passed over will not come. What a paused task left out is owed: it
-        blocks, visibly, until somebody fills it or removes the dependency.
-        """
+        """True when a slot that does not exist is owed by its task, so that it is waited for."""
         task_id, at = slot
         task = self.tasks[task_id]
-        if task.scheduling_since is None or at <= task.scheduling_since:
-            return False
-        passed = task.generated_until is not None and at <= task.generated_until
-        return not (passed and self.definitions[task_id].catch_up == CatchUp.LATEST)
+        return is_owed(
+            at,
+            scheduling_since=task.scheduling_since,
+            generated_until=task.generated_until,
+            latest_only=self.definitions[task_id].catch_up == CatchUp.LATEST,
+            kept_since=self.kept_since[task.project_id],
+        )
 
 
 def _existing(slots: Iterable[Slot], *, periodic_only: bool = False) -> set[Slot]:

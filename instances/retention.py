@@ -6,7 +6,9 @@ goes on beside it. Newest first among what is expired: downstream ended after up
 mostly nobody is left who would have to forget an upstream.
 
 What somebody unfinished waits for stays. An edge of somebody finished to a success that goes is
-removed with it: were it run again, the slot would not come again.
+removed with it: were it run again, the slot would not come again. One to a failure stays, and then
+blocks: nothing may start because its upstream was forgotten. A backfill of that time, or removing
+the dependency, lets it go on, and "Why is it waiting?" says so.
 """
 
 from __future__ import annotations

@@ -10,29 +10,22 @@ from dataclasses import asdict
 from celery import Task, shared_task
 
 from instances import worker_process
-from instances.announcing import RUN_TASK, announce
+from instances.announcing import RUN_TASK
 from instances.generation import generate
 from instances.rescue import rescue
 from instances.sweep import sweep
 from projects import clock
-
-# How long a process that is full holds a message's task. Brokers end consumers that leave messages
-# without an answer for long (RabbitMQ after half an hour), as those behind it would be.
-HOLD_SECONDS = 60.0
 
 
 @shared_task(name=RUN_TASK, bind=True)
 def run_execution(self: Task, execution_id: int) -> None:
     """Wake this process's crew: there is work on the queue that the message came from.
 
-    A full crew passes the message on. Until it has room it holds this task, so that Celery gives
-    what comes to other processes.
+    A full crew lets the message drop: it takes more as soon as one of its executions ends, and
+    others with room look by themselves. Nothing waits in here, as the process may have to generate,
+    sweep and rescue too.
     """
-    crew = worker_process.crew()
-    queue = self.request.delivery_info["routing_key"]
-    if not crew.nudge(queue):
-        announce([(execution_id, queue)])
-        crew.wait_for_room(HOLD_SECONDS)
+    worker_process.crew().nudge(self.request.delivery_info["routing_key"])
 
 
 @shared_task(name="instances.generate")

@@ -310,11 +310,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """An execution that was closed: `was` is the state it was in."""
+    """An execution that was closed: `was` is the state it was in.
+
+    limited_task_id: its task, when that has a limit of its own.
+    """
 
     instance_id: int
     resource_group_id: int
     was: ExecutionState
+    limited_task_id: int | None
 
 
 def close_reported(
@@ -343,9 +347,11 @@ def close_reported(
                     %s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::bigint[]
                 ) AS d (id, state, error_code, error_message, exit_code, log_bytes),
                 instances_execution old
+                JOIN instances_instance i ON i.id = old.instance_id
+                LEFT JOIN workflows_task t ON t.id = i.task_id AND t.max_parallel IS NOT NULL
             WHERE x.id = d.id AND old.id = x.id AND x.state = ANY(%s)
                 AND (%s::timestamptz IS NULL OR x.lease_until < %s)
-            RETURNING x.id, x.instance_id, x.resource_group_id, old.state
+            RETURNING x.id, x.instance_id, x.resource_group_id, old.state, t.id
             """,
             [
                 now,
@@ -356,8 +362,8 @@ def close_reported(
             ],
         )
         return {
-            pk: Closed(instance_id, group_id, ExecutionState(was))
-            for pk, instance_id, group_id, was in cursor.fetchall()
+            pk: Closed(instance_id, group_id, ExecutionState(was), limited)
+            for pk, instance_id, group_id, was, limited in cursor.fetchall()
         }
 
 

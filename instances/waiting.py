@@ -115,13 +115,8 @@ def _blocker(edge: Edge, seen: bool) -> Blocker:
             task_id=task.pk,
         )
     if upstream is None:
-        status = TaskStatus(task.status)
-        hint = (
-            "it will be made when it is due"
-            if status == TaskStatus.SCHEDULING
-            else f"the task is {status.label.lower()}: backfill that time, or remove the dependency"
-        )
-        reason, text = Reason.MISSING, f"{task.name} has no instance planned at {at}; {hint}."
+        reason = Reason.MISSING
+        text = f"{task.name} has no instance planned at {at}; {_what_becomes_of(edge)}."
     else:
         reason = Reason.UPSTREAM
         text = f"{task.name} planned at {at} is {State(upstream.state).label.lower()}."
@@ -134,6 +129,25 @@ def _blocker(edge: Edge, seen: bool) -> Blocker:
         scheduled_at=edge.upstream_scheduled_at,
         state=upstream.state if upstream else "",
     )
+
+
+def _what_becomes_of(edge: Edge) -> str:
+    """Say whether the instance that is missing will come, or what to do when it will not."""
+    task = edge.upstream_task
+    if edge.within_batch:
+        return (
+            "its plan has not made it yet, or it was deleted when it expired: then remove the "
+            "dependency"
+        )
+    passed = task.generated_until is not None and edge.upstream_scheduled_at <= task.generated_until
+    status = TaskStatus(task.status)
+    if status != TaskStatus.SCHEDULING:
+        why = f"the task is {status.label.lower()}"
+    elif passed:
+        why = "it was left out while the task was paused, or deleted when it expired"
+    else:
+        return "it will be made when it is due"
+    return f"{why}: backfill that time, or remove the dependency"
 
 
 def _waiting_for_a_slot(instance: Instance) -> list[Blocker]:

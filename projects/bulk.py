@@ -6,7 +6,7 @@ import functools
 import json
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import OperationalError, connection, transaction
@@ -41,11 +41,14 @@ def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]])
 def repeat_on_deadlock(verb: Callable[P, R]) -> Callable[P, R]:
     """Run a verb that owns its transaction again when PostgreSQL chose it as a deadlock's victim.
 
-    Inside somebody else's transaction the error is passed on: only its owner can begin again.
+    Inside somebody else's transaction the error is passed on: only its owner can begin again. An
+    iterator among the arguments reaches the verb as a list, as the first try would use it up.
     """
 
     @functools.wraps(verb)
-    def repeated(*args: P.args, **kwargs: P.kwargs) -> R:
+    def repeated(*given: P.args, **named: P.kwargs) -> R:
+        args: Any = [_kept(value) for value in given]
+        kwargs: Any = {name: _kept(value) for name, value in named.items()}
         attempt = 1
         while True:
             try:
@@ -59,3 +62,7 @@ def repeat_on_deadlock(verb: Callable[P, R]) -> Callable[P, R]:
             attempt += 1
 
     return repeated
+
+
+def _kept(value: object) -> object:
+    return list(value) if isinstance(value, Iterator) else value

@@ -7,7 +7,7 @@ data sources) is the business of `validation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from workflows.field_reading import (
 from workflows.matching import Offset, Scope
 from workflows.parameters.resolution import validate as validate_parameters
 from workflows.schedules import Schedule, ScheduleError
-from workflows.task_types import TaskType, get_task_type, task_types
+from workflows.task_types import TaskType, get_task_type, task_types, unknown_type
 
 FIELDS = (
     "type",
@@ -129,18 +129,30 @@ class TaskDefinition:
 
         Raises DefinitionError with every fault and its field.
         """
+        return cls._read(data, time_zone, _check_type)
+
+    @classmethod
+    def from_stored(cls, data: object, *, time_zone: str) -> TaskDefinition:
+        """Read a definition that was checked when it was stored.
+
+        The package that brought its type may have changed or gone since: settings and code that it
+        would refuse now stay as they were written, and it is the execution that fails.
+        """
+        return cls._read(data, time_zone, _accept_type)
+
+    @classmethod
+    def _read(
+        cls,
+        data: object,
+        time_zone: str,
+        read_type: Callable[[FieldReader, str], tuple[str, dict[str, Any]]],
+    ) -> TaskDefinition:
         fields = FieldReader(data, FIELDS)
-        task_type = _read_type(fields)
         code = fields.text("code", max_length=MAX_CODE_LENGTH)
-        config: dict[str, Any] = {}
-        if task_type is not None:
-            config, faults = task_type.check_config(fields.raw("config"))
-            fields.errors += faults
-            if code == (fields.raw("code") or ""):  # otherwise it was refused already
-                fields.errors += task_type.check_code(code)
+        type_name, config = read_type(fields, code)
         schedule = _read_schedule(fields, time_zone)
         definition: dict[str, Any] = {
-            "type": task_type.name if task_type else "",
+            "type": type_name,
             "schedule": schedule,
             "description": fields.text("description", max_length=MAX_DESCRIPTION_LENGTH),
             "code": code,
@@ -184,8 +196,29 @@ class TaskDefinition:
 
     @property
     def task_type(self) -> TaskType:
-        """Its type; raises KeyError when the package that brought it is gone."""
-        return task_types()[self.type]
+        """Its type; one without settings when the package that brought it is gone."""
+        return get_task_type(self.type) or unknown_type(self.type)
+
+
+def _check_type(fields: FieldReader, code: str) -> tuple[str, dict[str, Any]]:
+    """Return the type's name and the settings in normal form; note what is wrong with them."""
+    task_type = _read_type(fields)
+    if task_type is None:
+        return "", {}
+    config, faults = task_type.check_config(fields.raw("config"))
+    fields.errors += faults
+    if code == (fields.raw("code") or ""):  # otherwise it was refused already
+        fields.errors += task_type.check_code(code)
+    return task_type.name, config
+
+
+def _accept_type(fields: FieldReader, code: str) -> tuple[str, dict[str, Any]]:
+    """Return the type's name and the settings: in normal form, if it still takes them."""
+    name = fields.text("type", required=True, max_length=64)
+    written = dict(fields.raw("config") or {})
+    task_type = get_task_type(name)
+    config, faults = task_type.check_config(written) if task_type else ({}, [])
+    return name, written if task_type is None or faults else config
 
 
 def _read_type(fields: FieldReader) -> TaskType | None:

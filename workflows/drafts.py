@@ -86,7 +86,7 @@ def read_draft(draft: object, time_zone: str) -> TaskDefinition:
 def find_task(actor: Actor, task_id: int, right: Right) -> Task:
     """Return a task, locked, with its workflow and project; raise NotFound or Forbidden."""
     visible = scope(Task.objects.select_related("workflow__project"), actor)
-    task = visible.filter(pk=task_id).select_for_update(of=("self",)).first()
+    task = visible.filter(pk=task_id).select_for_update(of=("self",), no_key=True).first()
     if task is None:
         raise NotFound(f"There is no task {task_id} in your projects.")
     require(actor, task.project_id, right)

@@ -59,7 +59,7 @@ def rename_in_drafts(project_id: int, renamed: NewName) -> list[int]:
     if not touched:
         return []
     # Somebody may have saved a draft in between: lock, and look again.
-    locked = drafts.filter(pk__in=touched).select_for_update().order_by("pk")
+    locked = drafts.filter(pk__in=touched).select_for_update(no_key=True).order_by("pk")
     changed = _changed(locked.values_list(*columns), renamed)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -151,7 +151,7 @@ def _lock_tasks(ids: Collection[int], actor: Actor) -> list[Task]:
     tasks = list(
         scope(Task.objects.filter(pk__in=ids), actor)
         .select_related("workflow__project", "version")
-        .select_for_update(of=("self",))
+        .select_for_update(of=("self",), no_key=True)
         .order_by("pk")
     )
     missing = sorted(set(ids) - {task.pk for task in tasks})

@@ -113,7 +113,7 @@ def _change(
         task.pk: task
         for task in scope(Task.objects.filter(pk__in=ids), actor)
         .select_related("workflow")
-        .select_for_update(of=("self",))
+        .select_for_update(of=("self",), no_key=True)
         .order_by("pk")
     }
     now = clock.now()

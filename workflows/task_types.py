@@ -293,3 +293,8 @@ def task_types() -> Mapping[str, TaskType]:
 def get_task_type(name: str) -> TaskType | None:
     """Return the type of that name, or None."""
     return task_types().get(name)
+
+
+def unknown_type(name: str) -> TaskType:
+    """Return what stands for a type that no package brings any more."""
+    return TaskType(name=name, label=name, help="The package that brought this type is missing.")

@@ -25,7 +25,7 @@ def load_definitions(version_ids: Iterable[int]) -> dict[int, TaskDefinition]:
             "pk", "definition", "time_zone"
         )
         loaded = {
-            pk: TaskDefinition.from_mapping(definition, time_zone=time_zone)
+            pk: TaskDefinition.from_stored(definition, time_zone=time_zone)
             for pk, definition, time_zone in rows
         }
         found |= loaded

@@ -152,6 +152,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='instance',
+            index=models.Index(models.F('task'), models.F('resource_group'), models.OrderBy(models.F('priority'), descending=True), models.F('sort_key'), models.F('scheduled_at'), models.F('id'), condition=models.Q(('dispatched_at__isnull', True), ('state', 'WAITING_EXECUTION')), name='instance_ready_of_task'),
+        ),
+        migrations.AddIndex(
+            model_name='instance',
             index=models.Index(condition=models.Q(('state__in', ['NOT_RUN', 'RETRYING'])), fields=['not_before'], name='instance_clocked'),
         ),
         migrations.AddIndex(

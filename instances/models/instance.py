@@ -114,6 +114,17 @@ class Instance(models.Model):
                 name="instance_ready",
                 condition=Q(state="WAITING_EXECUTION", dispatched_at__isnull=True),
             ),
+            # Dispatch: the same of a task that has a limit of its own.
+            models.Index(
+                "task",
+                "resource_group",
+                models.F("priority").desc(),
+                "sort_key",
+                "scheduled_at",
+                "id",
+                name="instance_ready_of_task",
+                condition=Q(state="WAITING_EXECUTION", dispatched_at__isnull=True),
+            ),
             # Sweep: those whose clock has come.
             models.Index(
                 fields=["not_before"],

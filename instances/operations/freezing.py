@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from instances import transitions
-from instances.engine import groups_of, hold_back_below, settle
+from instances.engine import groups_of, hold_back_below, limited_tasks_of, settle
 from instances.operations.selecting import select
 from instances.states import FREEZABLE, State
 from projects import clock
@@ -28,7 +28,7 @@ def freeze(*, actor: Actor, ids: Iterable[int]) -> BatchResult:
     frozen = transitions.freeze(selection.states)
     successes = [pk for pk, state in frozen.items() if state == State.SUCCESS]
     held = hold_back_below(successes, now=now) if successes else []
-    settle([], now=now, freed_groups=groups_of(held))
+    settle([], now=now, freed_groups=groups_of(held), freed_tasks=limited_tasks_of(held))
     return record(
         actor=actor,
         verb="instances.freeze",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from instances import transitions
-from instances.engine import groups_of, settle
+from instances.engine import groups_of, limited_tasks_of, settle
 from instances.operations.selecting import select
 from instances.states import MARKABLE, ExecutionState, State
 from projects import clock
@@ -27,7 +27,13 @@ def mark_success(*, actor: Actor, ids: Iterable[int]) -> BatchResult:
     selection = select(actor=actor, ids=ids, allowed=MARKABLE, verb="mark success")
     done = transitions.move(selection.states, State.SUCCESS, now=now, sources=MARKABLE)
     closed = transitions.close_live_executions(done, ExecutionState.DISMISSED, now=now)
-    settle([], now=now, succeeded=done, freed_groups=groups_of(done) if closed else ())
+    settle(
+        [],
+        now=now,
+        succeeded=done,
+        freed_groups=groups_of(done) if closed else (),
+        freed_tasks=limited_tasks_of(done) if closed else (),
+    )
     return record(
         actor=actor,
         verb="instances.mark_success",

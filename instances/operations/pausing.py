@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connection, transaction
 
 from instances import transitions
-from instances.engine import groups_of, set_going, settle
+from instances.engine import groups_of, limited_tasks_of, set_going, settle
 from instances.models import Batch
 from instances.readiness import misplaced
 from instances.states import PENDING
@@ -57,7 +57,7 @@ def take_back_paused() -> int:
 def _take_back(batch_id: int) -> int:
     now = clock.now()
     taken = transitions.take_back(batch_id, now=now)
-    settle([], now=now, freed_groups=groups_of(taken))
+    settle([], now=now, freed_groups=groups_of(taken), freed_tasks=limited_tasks_of(taken))
     return len(taken)
 
 

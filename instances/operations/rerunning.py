@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 
 from instances import transitions
-from instances.engine import groups_of, hold_back_below, settle
+from instances.engine import groups_of, hold_back_below, limited_tasks_of, settle
 from instances.operations.selecting import select
 from instances.states import RERUNNABLE, ExecutionState
 from projects import clock
@@ -29,8 +29,8 @@ def rerun(*, actor: Actor, ids: Iterable[int]) -> BatchResult:
     # After the locks: a round that begins after its batch was stopped must be seen to.
     now = clock.now()
     done = begin_round(selection.states, now=now)
-    held = hold_back_below(done, now=now)
-    settle(done, now=now, freed_groups=groups_of([*done, *held]))
+    freed = [*done, *hold_back_below(done, now=now)]
+    settle(done, now=now, freed_groups=groups_of(freed), freed_tasks=limited_tasks_of(freed))
     return record(
         actor=actor,
         verb="instances.rerun",

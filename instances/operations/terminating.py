@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from instances import transitions
-from instances.engine import groups_of, settle
+from instances.engine import groups_of, limited_tasks_of, settle
 from instances.locking import lock_instances
 from instances.models import Batch
 from instances.operations.selecting import select
@@ -67,7 +67,7 @@ def _stop(states: dict[int, State], *, now: datetime, by: str) -> list[int]:
         ended, ExecutionState.TERMINATED, now=now, error_code=ErrorCode.TERMINATED
     )
     if sent:
-        settle([], now=now, freed_groups=groups_of(ended))
+        settle([], now=now, freed_groups=groups_of(ended), freed_tasks=limited_tasks_of(ended))
     return sorted([*stopping, *ended])
 
 

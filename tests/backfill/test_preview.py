@@ -258,7 +258,11 @@ def make_periodic(task: Task, scheduled_at: datetime) -> None:
 
 
 def owe(task: Task, since: datetime, until: datetime) -> None:
-    """Let the task have been scheduled since `since`, and generation have passed `until`."""
+    """Let the task have been scheduled since `since`, and generation have passed `until`.
+
+    Instances are kept for long, so that whatever has no instance was never made.
+    """
+    Project.objects.filter(pk=task.project_id).update(periodic_retention_days=36_500)
     Task.objects.filter(pk=task.pk).update(scheduling_since=since, generated_until=until)
 
 

@@ -91,16 +91,18 @@ def test_what_ended_comes_as_counters_and_a_histogram(client: Client, engine: En
     tally(now=clock.now() - LAG)
     task = make_submitted_task()
     group = task.resource_group.name
-    (instance,) = engine.make(new_instance(task))
-    engine.run(instance)
+    good, bad = engine.make(new_instance(task), new_instance(task, day=1))
+    engine.run(good)
+    engine.run(bad, "EXIT_NONZERO")
     tally(now=clock.now() + LAG + timedelta(seconds=1))
     samples = scrape(client)
     assert samples["tidemill_executions_total", (group, "SUCCESS")] == 1
+    assert samples["tidemill_executions_failed_total", ("EXIT_NONZERO", group)] == 1
     assert samples["tidemill_instances_succeeded_total", ()] == 1
     latency = "tidemill_dispatch_latency_seconds"
-    assert samples[f"{latency}_bucket", ("1800.0", group)] == 1
-    assert samples[f"{latency}_bucket", ("+Inf", group)] == 1
-    assert samples[f"{latency}_count", (group,)] == 1
+    assert samples[f"{latency}_bucket", ("1800.0", group)] == 2
+    assert samples[f"{latency}_bucket", ("+Inf", group)] == 2
+    assert samples[f"{latency}_count", (group,)] == 2
     assert 0 <= samples[f"{latency}_sum", (group,)] < 60
 
 

@@ -50,6 +50,21 @@ def test_each_execution_is_counted_once_by_its_group_and_end(begun: Engine) -> N
     assert totals("instances_succeeded") == {("", ""): 1}
 
 
+def test_failures_are_counted_by_their_code(begun: Engine) -> None:
+    task = make_submitted_task(retries={"limit": 0})
+    group = task.resource_group.name
+    made = begun.make(*[new_instance(task, day=day) for day in range(4)])
+    codes = ["EXIT_NONZERO", "EXIT_NONZERO", "INTERNAL_ERROR", "a word of the task's own"]
+    for instance, code in zip(made, codes, strict=True):
+        begun.run(instance, code)
+    look()
+    assert totals("executions_failed") == {
+        (group, "EXIT_NONZERO"): 2,
+        (group, "INTERNAL_ERROR"): 1,
+        (group, "OTHER"): 1,
+    }
+
+
 def test_an_execution_that_runs_is_counted_when_it_has_ended(begun: Engine) -> None:
     task = make_submitted_task()
     slow, quick = begun.make(new_instance(task), new_instance(task, day=1))

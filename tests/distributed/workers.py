@@ -95,6 +95,12 @@ class Worker:
     def ended(self) -> bool:
         return self.process.poll() is not None
 
+    def stop_at_once(self) -> None:
+        """End it and what it runs."""
+        if not self.ended():
+            self.send(signal.SIGQUIT)
+        self.process.wait(STOP_SECONDS)
+
     def stop(self) -> None:
         """End it in order, or by force when that takes too long."""
         self.process.terminate()

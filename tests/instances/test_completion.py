@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from instances.completion import Result, complete
-from instances.models import Execution, Instance
+from instances.models import Execution
 from instances.operations.terminating import terminate
 from instances.rescue import rescue
 from instances.states import Cause, ExecutionState, State
@@ -23,11 +23,11 @@ from tests.support.engine import Engine, new_instance, state_of
 def test_a_failure_is_tried_again_until_its_retries_are_used_up(engine: Engine) -> None:
     task = make_submitted_task(retries={"limit": 2, "interval": 0})
     (instance,) = engine.make(new_instance(task))
-    for expected in (State.RETRYING, State.RETRYING, State.FAILED):
+    # Without an interval it is sent again at once.
+    for expected in (State.WAITING_EXECUTION, State.WAITING_EXECUTION, State.FAILED):
         engine.run(instance, "EXIT_NONZERO")
         assert state_of(instance) == expected
-        with engine.committing():
-            sweep(now=clock.now())
+    assert len(engine.sent) == 3
     instance.refresh_from_db()
     assert (instance.retry_count, instance.total_runs) == (2, 3)
     assert instance.error_code == "EXIT_NONZERO"
@@ -68,10 +68,7 @@ def test_a_late_result_changes_nothing(engine: Engine) -> None:
     assert first is not None
     with engine.committing():
         rescue(now=clock.now() + timedelta(minutes=5))
-    assert state_of(instance) == State.RETRYING
-    with engine.committing():
-        sweep(now=clock.now() + timedelta(minutes=5))
-        sweep(now=clock.now() + timedelta(minutes=5))
+    assert state_of(instance) == State.WAITING_EXECUTION
     assert engine.finish(first) == []
     assert state_of(instance) != State.SUCCESS
     assert Execution.objects.get(pk=first).state == ExecutionState.LOST
@@ -101,10 +98,6 @@ def test_a_lost_worker_uses_up_no_retry_but_not_for_ever(engine: Engine) -> None
         assert engine.start(instance) is not None
         with engine.committing():
             rescue(now=clock.now() + timedelta(minutes=1))
-        assert state_of(instance) == State.RETRYING
-        Instance.objects.filter(pk=instance.pk).update(not_before=clock.now())
-        with engine.committing():
-            sweep(now=clock.now())
         assert state_of(instance) == State.WAITING_EXECUTION
     engine.start(instance)
     with engine.committing():

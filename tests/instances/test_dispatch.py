@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from instances.dispatch import dispatch
 from instances.models import Execution, Instance
+from instances.operations.marking import mark_success
+from instances.operations.terminating import terminate
 from instances.states import LIVE, Cause, State
 from projects import clock
 from projects.models import ResourceGroup
-from tests.factories import make_resource_group, make_submitted_task, make_submitted_tasks
+from tests.factories import (
+    make_resource_group,
+    make_submitted_task,
+    make_submitted_tasks,
+    make_workflow,
+)
 from tests.support.engine import Engine, make_batch, new_instance, state_of, states_of
+from tests.support.invariants import violations
 
 
 def sent_instances(engine: Engine) -> list[Instance]:
@@ -80,9 +90,55 @@ def test_a_task_limit_counts_over_resource_groups(engine: Engine) -> None:
     )
     assert sent_instances(engine) == [first]
     engine.run(first)
-    with engine.committing():
-        dispatch([other.pk], now=clock.now())
     assert sent_instances(engine) == [first, second]
+
+
+@pytest.mark.feature("T13")
+@pytest.mark.parametrize("verb", [terminate, mark_success])
+def test_what_an_operator_takes_out_of_a_limit_wakes_other_groups(
+    engine: Engine, verb: Callable[..., object]
+) -> None:
+    other = make_resource_group("other")
+    task = make_submitted_task(max_parallel=1)
+    first, second = engine.make(
+        new_instance(task, day=0), new_instance(task, day=1, resource_group_id=other.pk)
+    )
+    with engine.committing():
+        verb(actor=None, ids=[first.pk])
+    assert sent_instances(engine) == [first, second]
+
+
+def test_full_tasks_in_front_of_a_queue_cost_no_query_each(engine: Engine) -> None:
+    counts = []
+    for many in (2, 60):
+        workflow = make_workflow()
+        group = make_resource_group(slots=0)
+        limited = make_submitted_tasks(
+            {
+                f"t{number}": {"resource_group": group.name, "priority": 8, "max_parallel": 1}
+                for number in range(many)
+            },
+            workflow=workflow,
+        )
+        free = make_submitted_task(resource_group=group.name, workflow=workflow)
+        # Ordered so that each of the limited tasks crowds out the next.
+        rows = [
+            new_instance(task, day=day, sort_key=number)
+            for number, task in enumerate(limited.values())
+            for day in range(5)
+        ]
+        *_, last = engine.make(*rows, new_instance(free))
+        ResourceGroup.objects.filter(pk=group.pk).update(slots=many + 1)
+        with engine.committing(), CaptureQueriesContext(connection) as captured:
+            assert dispatch([group.pk], now=clock.now()) == many + 1
+        counts.append(len(captured))
+        assert sent_instances(engine)[-1] == last
+        with engine.committing(), CaptureQueriesContext(connection) as captured:
+            ResourceGroup.objects.filter(pk=group.pk).update(slots=many + 3)
+            assert dispatch([group.pk], now=clock.now()) == 0
+        counts.append(len(captured))
+    assert counts[:2] == counts[2:]
+    assert violations() == []
 
 
 def test_a_crowd_of_one_limited_task_does_not_keep_others_from_free_slots(engine: Engine) -> None:

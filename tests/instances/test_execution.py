@@ -287,6 +287,6 @@ def test_a_worker_that_shuts_down_gives_its_work_back(
     assert not thread.is_alive()
     instance.refresh_from_db()
     execution.refresh_from_db()
-    assert (instance.state, instance.retry_count) == (State.RETRYING, 0)
+    assert (instance.state, instance.retry_count) == (State.WAITING_EXECUTION, 0)
     assert (execution.state, execution.error_code) == (ExecutionState.LOST, "WORKER_STOPPED")
     assert instance.not_before <= datetime.now(UTC) + timedelta(seconds=1)

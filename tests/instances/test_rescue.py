@@ -14,7 +14,6 @@ from instances.rescue import announce_all_sent, release_executions_of, rescue
 from instances.retries import LOST_LIMIT
 from instances.runners.error_codes import ErrorCode
 from instances.states import ExecutionState, State
-from instances.sweep import sweep
 from projects import clock
 from tests.factories import make_submitted_task
 from tests.support.engine import LEASE, Engine, new_instance, state_of, states_of
@@ -29,7 +28,8 @@ def test_an_execution_whose_lease_ran_out_is_lost_and_tried_again(engine: Engine
     assert state_of(instance) == State.RUNNING
     with engine.committing():
         assert rescue(now=clock.now() + LEASE + timedelta(seconds=5)) == (1, 0)
-    assert state_of(instance) == State.RETRYING
+    assert state_of(instance) == State.WAITING_EXECUTION
+    assert len(engine.sent) == 2
     lost = Execution.objects.get(pk=execution)
     assert (lost.state, lost.error_code) == (ExecutionState.LOST, "WORKER_LOST")
     assert "worker" in lost.error_message
@@ -93,12 +93,10 @@ def test_a_worker_that_ended_gives_back_what_it_held(engine: Engine) -> None:
     engine.start(other, worker="host:2:def")
     with engine.committing():
         assert release_executions_of("host:1:abc") == 1
-    assert state_of(mine) == State.RETRYING
+    assert state_of(mine) == State.WAITING_EXECUTION
     assert state_of(other) == State.RUNNING
     mine.refresh_from_db()
     assert (mine.retry_count, mine.lost_count) == (0, 0)
-    with engine.committing():
-        sweep(now=clock.now())
     assert list(mine.executions.values_list("number", "cause")) == [(2, "RETRY"), (1, "FIRST")]
 
 
@@ -111,7 +109,7 @@ def test_all_lives_of_a_process_are_given_back_and_none_of_another_with_a_longer
     engine.start(other, worker="host:123:def")
     with engine.committing():
         assert release_executions_of("host:12") == 1
-    assert states_of([mine, other]) == [State.RETRYING, State.RUNNING]
+    assert states_of([mine, other]) == [State.WAITING_EXECUTION, State.RUNNING]
 
 
 def test_a_worker_that_ends_in_order_gives_back_what_lost_workers_before(engine: Engine) -> None:
@@ -120,7 +118,7 @@ def test_a_worker_that_ends_in_order_gives_back_what_lost_workers_before(engine:
     engine.start(instance, worker="host:1:abc")
     with engine.committing():
         assert release_executions_of("host:1:abc") == 1
-    assert state_of(instance) == State.RETRYING
+    assert state_of(instance) == State.WAITING_EXECUTION
 
 
 @pytest.mark.feature("I4")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
 
+from instances.generation import generate
 from instances.models import Edge, Execution, Instance, LogChunk
 from instances.operations.rerunning import rerun
 from instances.retention import Deleted, count_expired, delete_expired
 from instances.states import State
+from instances.waiting import Reason, why_waiting
 from projects import clock
 from tests.factories import make_submitted_tasks
+from tests.factories.plans import make_expanded_plan, make_spec
 from tests.support.engine import Engine, make_batch, new_instance, state_of
 from workflows.models import Task
 
@@ -130,6 +133,77 @@ def test_who_is_run_again_waits_for_the_slot_of_a_failure_that_has_gone(
     go()
     edge = Edge.objects.get(instance=down)
     assert (edge.upstream, edge.removed_at) == (None, None)
+    with engine.committing():
+        rerun(actor=None, ids=[down.pk])
+    Task.objects.update(generated_until=clock.now())
+    down = Instance.objects.select_related("batch").get(pk=down.pk)
+    assert down.state == State.WAITING_UPSTREAM
+    (blocker,) = why_waiting(down, actor=None, now=clock.now())
+    assert blocker.reason == Reason.MISSING
+    assert "deleted when it expired: backfill that time, or remove the dep" in blocker.text
+    # As it says: a plan that fills the slot lets it go on.
+    batch = make_batch(tasks["a"])
+    (filling,) = engine.make(new_instance(tasks["a"], batch=batch), batch=batch)
+    engine.run(filling)
+    assert state_of(down) == State.WAITING_EXECUTION
+
+
+def test_who_is_run_again_in_a_plan_is_told_to_remove_what_cannot_come_again(
+    engine: Engine, tasks: dict[str, Task]
+) -> None:
+    batch = make_batch(tasks["a"])
+    up, down = engine.make(
+        new_instance(tasks["a"], batch=batch),
+        new_instance(tasks["b"], batch=batch, waits_for=[(tasks["a"], 0)]),
+        batch=batch,
+    )
+    engine.run(up, "EXIT_CODE")
+    Instance.objects.update(state=State.FAILED, ended_at=clock.now(), not_before=up.scheduled_at)
+    end_earlier(LONG_AGO, up)
+    go()
+    assert left() == {down.pk}
+    with engine.committing():
+        rerun(actor=None, ids=[down.pk])
+    down.refresh_from_db()
+    (blocker,) = why_waiting(down, actor=None, now=clock.now())
+    assert blocker.text.endswith("it was deleted when it expired: then remove the dependency.")
+
+
+def test_what_is_made_later_does_not_wait_for_what_has_gone(
+    engine: Engine, tasks: dict[str, Task]
+) -> None:
+    """Generation and plans alike: a slot older than instances are kept may have been filled."""
+    now = clock.now().replace(hour=12, minute=0, second=0, microsecond=0)
+    kept = timedelta(days=tasks["a"].project.periodic_retention_days)
+    old, young = (midnight(now - kept + timedelta(days=days)) for days in (-2, 2))
+    begun = old - timedelta(days=3)
+    Task.objects.update(scheduling_since=begun, generated_until=now)
+    behind = Task.objects.filter(pk=tasks["b"].pk)
+    behind.update(generated_until=old - timedelta(hours=1), next_fire_at=old)
+    with engine.committing():
+        generate(now=now)
+    edges = Edge.objects.filter(instance__task=tasks["b"])
+    waited_for = set(edges.values_list("upstream_scheduled_at", flat=True))
+    assert old not in waited_for
+    assert young in waited_for
+    assert min(waited_for) >= now - kept
+    plan = make_expanded_plan(
+        make_spec(
+            [tasks["b"]],
+            f"{old:%Y-%m-%d}",
+            f"{young:%Y-%m-%d}",
+            range_by="planned_time",
+            dependency_check="all",
+        )
+    )
+    of_plan = Edge.objects.filter(instance__batch=plan.batch)
+    assert set(of_plan.values_list("upstream_scheduled_at", flat=True)) == {
+        at for at in waited_for if at <= young
+    }
+
+
+def midnight(at: datetime) -> datetime:
+    return at.replace(hour=0)
 
 
 def test_it_rests_between_batches_as_long_as_it_is_told(

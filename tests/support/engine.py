@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 
 from django.db import transaction
 
@@ -84,6 +85,28 @@ class Engine:
         found = Instance.objects.in_bulk(ids)
         return [found[pk] for pk in ids]
 
+    def make_days(self, days: Iterable[int], *rows: Sequence[Task]) -> list[list[Instance]]:
+        """Make instances of tasks for all days, due at once; return a list for each row.
+
+        rows: a task each, and the upstream tasks whose slots of the same day it waits for.
+        """
+        listed = list(days)
+        made = iter(
+            self.make(
+                *[
+                    new_instance(
+                        task,
+                        day=day,
+                        waits_for=[(above, day) for above in upstream],
+                        not_before=DAY,
+                    )
+                    for task, *upstream in rows
+                    for day in listed
+                ]
+            )
+        )
+        return [list(islice(made, len(listed))) for _ in rows]
+
     def start(self, instance: Instance, *, worker: str = "worker") -> int | None:
         """Claim the instance's execution as a worker would; return its id, or None."""
         execution = Execution.objects.filter(instance=instance, state__in=LIVE).first()
@@ -101,6 +124,23 @@ class Engine:
             )
         return execution.pk if claimed else None
 
+    def start_all(self, instances: Sequence[Instance]) -> list[int]:
+        """Claim the executions of instances that were sent; return their ids, in order."""
+        ids = live_executions(instances)
+        groups = set(Execution.objects.filter(pk__in=ids).values_list("resource_group__name"))
+        now = clock.now()
+        with self.committing(), transaction.atomic():
+            claimed = transitions.claim_executions(
+                [name for (name,) in groups],
+                room=len(ids),
+                only=ids,
+                worker="worker",
+                lease_until=now + LEASE,
+                now=now,
+            )
+        assert claimed == sorted(ids)
+        return ids
+
     def finish(self, execution_id: int, error_code: str = "") -> list[int]:
         """Report the end of an execution; return the ids that counted."""
         with self.committing():
@@ -112,6 +152,19 @@ class Engine:
         assert execution_id is not None, f"{instance} is {state_of(instance)}"
         assert self.finish(execution_id, error_code) == [execution_id]
 
+    def run_all(self, instances: Sequence[Instance]) -> None:
+        """Start instances that were sent, and end them, together."""
+        ids = self.start_all(instances)
+        with self.committing():
+            assert complete([Result(pk) for pk in ids], now=clock.now()) == sorted(ids)
+
+
+def live_executions(instances: Sequence[Instance]) -> list[int]:
+    """Return the live execution of each instance, in order."""
+    live = Execution.objects.filter(instance__in=instances, state__in=LIVE)
+    found = dict(live.values_list("instance_id", "pk"))
+    return [found[instance.pk] for instance in instances]
+
 
 def state_of(instance: Instance) -> State:
     """Return the instance's present state."""
@@ -120,4 +173,6 @@ def state_of(instance: Instance) -> State:
 
 def states_of(instances: Iterable[Instance]) -> list[State]:
     """Return the present states, in order."""
-    return [state_of(instance) for instance in instances]
+    ids = [instance.pk for instance in instances]
+    found = dict(Instance.objects.filter(pk__in=ids).values_list("pk", "state"))
+    return [State(found[pk]) for pk in ids]

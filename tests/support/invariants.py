@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import connection
-
+from instances.prepared import prepared_cursor
 from projects import clock
 
 _BLOCKED = """EXISTS (
@@ -18,8 +17,19 @@ _PAUSED = """EXISTS (SELECT FROM instances_batch b
     WHERE b.id = i.batch_id AND b.paused_at IS NOT NULL)"""
 _HELD = f"({_STOPPED} OR {_PAUSED})"
 _LIVE = "('SENT', 'RUNNING', 'TERMINATING')"
-_USED = f"""(SELECT count(*) FROM instances_execution x JOIN instances_instance o
-    ON o.id = x.instance_id WHERE x.state IN {_LIVE} AND %s)"""
+# Counted once: the rules ask for each ready instance.
+_COUNTS = f"""
+    WITH used_groups AS MATERIALIZED (
+        SELECT resource_group_id AS id, count(*) AS number FROM instances_execution
+        WHERE state IN {_LIVE} GROUP BY 1
+    ), used_tasks AS MATERIALIZED (
+        SELECT o.task_id AS id, count(*) AS number FROM instances_execution x
+        JOIN instances_instance o ON o.id = x.instance_id WHERE x.state IN {_LIVE} GROUP BY 1
+    )
+"""
+_USED = "coalesce((SELECT number FROM %s AS used WHERE used.id = %s), 0)"
+_USED_SLOTS = _USED % ("used_groups", "g.id")
+_USED_BY_TASK = _USED % ("used_tasks", "t.id")
 
 # What is wrong: the instances (or groups, tasks) that it is wrong with.
 _RULES = {
@@ -40,16 +50,13 @@ _RULES = {
     "was sent, and its batch is paused": f"""
         SELECT i.id FROM instances_instance i WHERE i.state = 'WAITING_EXECUTION'
             AND i.dispatched_at IS NOT NULL AND {_PAUSED}""",
-    "started while its batch was paused": """
-        SELECT i.id FROM instances_instance i JOIN instances_batch b ON b.id = i.batch_id
-        WHERE i.state = 'RUNNING' AND i.started_at > b.paused_at""",
     "could have a slot, and has none": f"""
         SELECT i.id FROM instances_instance i
         JOIN projects_resourcegroup g ON g.id = i.resource_group_id
         JOIN workflows_task t ON t.id = i.task_id
         WHERE i.state = 'WAITING_EXECUTION' AND i.dispatched_at IS NULL AND NOT {_HELD}
-            AND {_USED % "x.resource_group_id = g.id"} < g.slots
-            AND (t.max_parallel IS NULL OR {_USED % "o.task_id = t.id"} < t.max_parallel)""",
+            AND {_USED_SLOTS} < g.slots
+            AND (t.max_parallel IS NULL OR {_USED_BY_TASK} < t.max_parallel)""",
     "has an edge to a slot that is there, and does not point at it": """
         SELECT i.id FROM instances_instance i JOIN instances_edge e ON e.instance_id = i.id
         JOIN instances_instance u ON u.task_id = e.upstream_task_id
@@ -80,12 +87,12 @@ _RULES = {
         GROUP BY i.task_id, i.scheduled_at HAVING count(*) > 1""",
     "(a resource group) has more live executions than slots": f"""
         SELECT g.id FROM projects_resourcegroup g
-        WHERE {_USED % "x.resource_group_id = g.id"} > g.slots""",
+        WHERE {_USED_SLOTS} > g.slots""",
     "(a task) runs more often at a time than it may": f"""
         SELECT t.id FROM workflows_task t
-        WHERE {_USED % "o.task_id = t.id"} > t.max_parallel""",
+        WHERE {_USED_BY_TASK} > t.max_parallel""",
 }
-_QUERY = " UNION ALL ".join(
+_QUERY = _COUNTS + " UNION ALL ".join(
     f"SELECT '{what}', id FROM ({query}) AS found (id)" for what, query in _RULES.items()
 )
 
@@ -95,6 +102,6 @@ def violations(*, now: datetime | None = None) -> list[str]:
 
     Call while no verb is at work. `now` is the instant that clocks are compared with.
     """
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_QUERY, {"now": now or clock.now()})
         return [f"{pk} {what}" for what, pk in cursor.fetchall()]

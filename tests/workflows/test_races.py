@@ -10,7 +10,7 @@ import pytest
 from projects import clock
 from projects.refusals import Invalid
 from tests.factories import make_project, make_submitted_task, make_task, make_workflow, mapping
-from tests.instances.races.racing import Racers
+from tests.support.racing import Racers
 from workflows.bundles.importing import import_bundles
 from workflows.bundles.schema import parse_bundle
 from workflows.choices import TaskStatus

@@ -43,7 +43,7 @@ def _bundle(workflow: Workflow) -> WorkflowBundle:
     for task in workflow.tasks.all():
         task.workflow = workflow  # spare a query for each
         # JSON in the database keeps no order of keys: the definition's normal form does.
-        definition = TaskDefinition.from_mapping(task.draft, time_zone=time_zone_of(task))
+        definition = TaskDefinition.from_stored(task.draft, time_zone=time_zone_of(task))
         tasks.append(TaskBundle(task.name, definition.to_mapping()))
     return WorkflowBundle(
         name=workflow.name,

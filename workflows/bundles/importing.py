@@ -243,7 +243,7 @@ def _match_tasks(
     present = {
         (task.workflow_id, task.name): task
         for task in Task.objects.filter(workflow__in=by_id)
-        .select_for_update(of=("self",))
+        .select_for_update(of=("self",), no_key=True)
         .order_by("pk")
     }
     items: list[_Item] = []

@@ -147,6 +147,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='task',
+            index=models.Index(condition=models.Q(('max_parallel__isnull', False)), fields=['id'], name='task_limited'),
+        ),
+        migrations.AddIndex(
+            model_name='task',
             index=models.Index(fields=['project', 'status', 'name'], name='task_of_project'),
         ),
         migrations.AddConstraint(

@@ -88,6 +88,10 @@ class Task(models.Model):
             models.Index(
                 fields=["next_fire_at"], name="task_due", condition=Q(status="SCHEDULING")
             ),
+            # Dispatch: the tasks that have a limit of their own.
+            models.Index(
+                fields=["id"], name="task_limited", condition=Q(max_parallel__isnull=False)
+            ),
             # Task list of a project by status.
             models.Index(fields=["project", "status", "name"], name="task_of_project"),
         ]

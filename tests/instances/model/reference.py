@@ -137,7 +137,7 @@ class World:
                 cell.state = State.FAILED
             elif cell.state == State.RUNNING:
                 kept = cell.losses < MOST_LOSSES
-                cell.state = State.RETRYING if kept else State.FAILED
+                cell.state = State.NOT_RUN if kept else State.FAILED
                 cell.not_before = now if kept else cell.not_before
                 cell.losses += 1
         self.settle(now)

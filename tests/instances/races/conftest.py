@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connection
 
-from tests.instances.races.racing import HASTE, Racers
 from tests.support.engine import Engine
 from tests.support.invariants import violations
+from tests.support.racing import HASTE, Racers
 
 # Triggers look at the moment itself: afterwards the rows may be right again.
 _WATCH = """

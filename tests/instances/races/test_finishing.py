@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TypeVar
 
 import pytest
 
@@ -16,12 +17,13 @@ from instances.sweep import sweep
 from projects import clock
 from tests.factories import make_resource_group, make_submitted_task, make_submitted_tasks
 from tests.instances.races.acting import finish
-from tests.instances.races.racing import Racers
 from tests.support.engine import Engine, new_instance, state_of, states_of
+from tests.support.racing import ROUNDS, Racers, set_up_ahead
+from workflows.models import Task
 
-ROUNDS = 70
 GROUP = {"resource_group": "wide"}
 
+T = TypeVar("T")
 Wrong = Callable[[], list[str]]
 
 
@@ -36,19 +38,30 @@ def running(engine: Engine, instance: Instance) -> int:
     return execution
 
 
+def all_running(engine: Engine, task: Task, days: range) -> Iterable[tuple[Instance, int]]:
+    """Set up rounds with a running instance each."""
+    (instances,) = engine.make_days(days, [task])
+    return zip(instances, engine.start_all(instances), strict=True)
+
+
+def rows_of(columns: Iterable[list[T]]) -> list[list[T]]:
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
 def test_two_upstreams_that_end_at_once_wake_their_downstream(
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     tasks = make_submitted_tasks({"a": GROUP, "b": GROUP, "c": {**GROUP, "depends_on": ["a", "b"]}})
-    for day in range(ROUNDS):
-        a, b, c = live_engine.make(
-            new_instance(tasks["a"], day=day),
-            new_instance(tasks["b"], day=day),
-            new_instance(tasks["c"], day=day, waits_for=[(tasks["a"], day), (tasks["b"], day)]),
-        )
-        ends = [partial(finish, running(live_engine, instance)) for instance in (a, b)]
-        racers.race(*ends)
-        assert states_of([a, b, c]) == [State.SUCCESS, State.SUCCESS, State.WAITING_EXECUTION]
+    a, b, c = tasks.values()
+
+    def set_up(days: range) -> Iterable[tuple[list[Instance], list[int]]]:
+        made = live_engine.make_days(days, [a], [b], [c, a, b])
+        begun = [live_engine.start_all(upstream) for upstream in made[:2]]
+        return zip(rows_of(made), rows_of(begun), strict=True)
+
+    for made, begun in set_up_ahead(set_up):
+        racers.race(*[partial(finish, execution) for execution in begun])
+        assert states_of(made) == [State.SUCCESS, State.SUCCESS, State.WAITING_EXECUTION]
         assert wrong() == []
     swept = sweep(now=clock.now())
     assert (swept.clocked, swept.woken, swept.dispatched) == (0, 0, 0)
@@ -78,13 +91,14 @@ def test_terminate_against_the_end_leaves_one_of_the_two(
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     tasks = make_submitted_tasks({"a": GROUP, "b": {**GROUP, "depends_on": ["a"]}})
+    upstream, downstream = tasks.values()
+
+    def set_up(days: range) -> Iterable[tuple[Instance, Instance, int]]:
+        a, b = live_engine.make_days(days, [upstream], [downstream, upstream])
+        return zip(a, b, live_engine.start_all(a), strict=True)
+
     seen = set()
-    for day in range(ROUNDS):
-        a, b = live_engine.make(
-            new_instance(tasks["a"], day=day),
-            new_instance(tasks["b"], day=day, waits_for=[(tasks["a"], day)]),
-        )
-        execution = running(live_engine, a)
+    for a, b, execution in set_up_ahead(set_up):
         ended, stopped = racers.race(
             partial(finish, execution), partial(terminate, actor=None, ids=[a.pk])
         )
@@ -105,9 +119,7 @@ def test_mark_success_against_the_end_succeeds_and_ignores_the_end_that_was_late
     live_engine: Engine, racers: Racers, wrong: Wrong, error_code: str
 ) -> None:
     task = make_submitted_task(**GROUP, retries={"limit": 0})
-    for day in range(ROUNDS):
-        (instance,) = live_engine.make(new_instance(task, day=day))
-        execution = running(live_engine, instance)
+    for instance, execution in set_up_ahead(partial(all_running, live_engine, task)):
         ended, marked = racers.race(
             partial(finish, execution, error_code),
             partial(mark_success, actor=None, ids=[instance.pk]),
@@ -145,11 +157,9 @@ def test_a_result_that_is_told_twice_at_once_counts_once(
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     task = make_submitted_task(**GROUP, retries={"limit": 3, "interval": 0})
-    for day in range(ROUNDS):
-        (instance,) = live_engine.make(new_instance(task, day=day))
-        execution = running(live_engine, instance)
+    for instance, execution in set_up_ahead(partial(all_running, live_engine, task)):
         told = racers.race(*[partial(finish, execution, "EXIT_NONZERO")] * 4)
         assert sorted(told) == [[], [], [], [execution]]
         instance.refresh_from_db()
-        assert (instance.state, instance.retry_count) == (State.RETRYING, 1)
+        assert (instance.state, instance.retry_count) == (State.WAITING_EXECUTION, 1)
     assert wrong() == []

@@ -24,11 +24,15 @@ from tests.factories import (
     make_submitted_task,
     make_submitted_tasks,
     make_user,
+    mapping,
 )
 from tests.instances.races.acting import claim, create, finish
-from tests.instances.races.racing import Racers
 from tests.support.engine import Engine, make_batch, new_instance, state_of, states_of
+from tests.support.racing import Racers
+from workflows.drafts import save_draft
 from workflows.models import Task
+from workflows.submission import submit_tasks
+from workflows.task_status import pause, take_offline
 
 Wrong = Callable[[], list[str]]
 
@@ -184,6 +188,28 @@ def test_a_limit_that_is_lowered_while_a_dispatcher_waits_counts(
         Task.objects.filter(pk=task.pk).update(max_parallel=1)
 
     assert racers.overtake(lower, lambda: dispatch([group.pk], now=clock.now())) == 1
+    assert wrong() == []
+
+
+@pytest.mark.parametrize("verb", [submit_tasks, pause, take_offline])
+def test_who_changes_a_task_holds_nobody_up_who_makes_or_sends_its_instances(
+    live_engine: Engine, racers: Racers, wrong: Wrong, verb: Callable[..., object]
+) -> None:
+    task = make_submitted_task(retries={"limit": 1})
+    group = ResourceGroup.objects.get()
+    ResourceGroup.objects.update(slots=0)
+    live_engine.make(new_instance(task))
+    ResourceGroup.objects.update(slots=8)
+    save_draft(actor=None, task_id=task.pk, draft=mapping(retries={"limit": 2}))
+    change = partial(verb, actor=None, task_ids=[task.pk])
+    changed = Task.objects.get(pk=task.pk)
+
+    def work() -> int:
+        create(new_instance(changed, day=1))
+        return dispatch([group.pk], now=clock.now())
+
+    assert racers.beside(change, work) == 0  # both were sent when the second was made
+    assert len(live_engine.sent) == 2
     assert wrong() == []
 
 

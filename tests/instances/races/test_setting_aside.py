@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import pytest
@@ -18,11 +18,10 @@ from projects import clock
 from projects.models import ResourceGroup
 from tests.factories import make_resource_group, make_submitted_tasks
 from tests.instances.races.acting import claim, claim_instance, finish, live_execution
-from tests.instances.races.racing import Racers
 from tests.support.engine import Engine, make_batch, new_instance, state_of, states_of
+from tests.support.racing import ROUNDS, Racers, set_up_ahead
 from workflows.models import Task
 
-ROUNDS = 70
 GROUP = {"resource_group": "wide"}
 NOT_A_RACE = "one side won every round: this was no race"
 
@@ -34,9 +33,24 @@ def wide(live_engine: Engine) -> ResourceGroup:
     return make_resource_group("wide", slots=100_000)
 
 
+Pair = tuple[Instance, Instance]
+Pairs = Callable[[], Iterator[Pair]]
+
+
 @pytest.fixture
 def tasks() -> dict[str, Task]:
     return make_submitted_tasks({"a": GROUP, "b": {**GROUP, "depends_on": ["a"]}})
+
+
+@pytest.fixture
+def pairs(live_engine: Engine, tasks: dict[str, Task]) -> Pairs:
+    """A function that yields a pair for each round: b waits for a."""
+
+    def set_up(days: range) -> Iterable[Pair]:
+        a, b = live_engine.make_days(days, [tasks["a"]], [tasks["b"], tasks["a"]])
+        return zip(a, b, strict=True)
+
+    return partial(set_up_ahead, set_up)
 
 
 @pytest.mark.feature("B25")
@@ -106,14 +120,10 @@ def test_pausing_and_resuming_at_once_ends_as_one_of_the_two(
 
 @pytest.mark.feature("I8")
 def test_a_downstream_starts_before_its_upstream_is_frozen_or_not_at_all(
-    live_engine: Engine, racers: Racers, wrong: Wrong, tasks: dict[str, Task]
+    live_engine: Engine, racers: Racers, wrong: Wrong, pairs: Pairs
 ) -> None:
     seen = set()
-    for day in range(ROUNDS):
-        a, b = live_engine.make(
-            new_instance(tasks["a"], day=day),
-            new_instance(tasks["b"], day=day, waits_for=[(tasks["a"], day)]),
-        )
+    for a, b in pairs():
         live_engine.run(a)
         claimed, _ = racers.race(
             partial(claim_instance, b), partial(freeze, actor=None, ids=[a.pk])
@@ -131,14 +141,10 @@ def test_a_downstream_starts_before_its_upstream_is_frozen_or_not_at_all(
 
 @pytest.mark.feature("I8")
 def test_an_instance_is_frozen_before_its_upstream_succeeds_or_goes_on(
-    live_engine: Engine, racers: Racers, wrong: Wrong, tasks: dict[str, Task]
+    live_engine: Engine, racers: Racers, wrong: Wrong, pairs: Pairs
 ) -> None:
     seen = set()
-    for day in range(ROUNDS):
-        a, b = live_engine.make(
-            new_instance(tasks["a"], day=day),
-            new_instance(tasks["b"], day=day, waits_for=[(tasks["a"], day)]),
-        )
+    for a, b in pairs():
         execution = live_engine.start(a)
         assert execution is not None
         _, frozen = racers.race(partial(finish, execution), partial(freeze, actor=None, ids=[b.pk]))
@@ -154,13 +160,9 @@ def test_an_instance_is_frozen_before_its_upstream_succeeds_or_goes_on(
 
 @pytest.mark.feature("I8")
 def test_an_instance_is_unfrozen_once_and_sees_what_happens_at_that_moment(
-    live_engine: Engine, racers: Racers, wrong: Wrong, tasks: dict[str, Task]
+    live_engine: Engine, racers: Racers, wrong: Wrong, pairs: Pairs
 ) -> None:
-    for day in range(ROUNDS):
-        a, b = live_engine.make(
-            new_instance(tasks["a"], day=day),
-            new_instance(tasks["b"], day=day, waits_for=[(tasks["a"], day)]),
-        )
+    for a, b in pairs():
         freeze(actor=None, ids=[b.pk])
         execution = live_engine.start(a)
         assert execution is not None
@@ -174,13 +176,9 @@ def test_an_instance_is_unfrozen_once_and_sees_what_happens_at_that_moment(
 
 @pytest.mark.feature("I7")
 def test_a_removed_dependency_lets_go_whatever_its_upstream_does_at_that_moment(
-    live_engine: Engine, racers: Racers, wrong: Wrong, tasks: dict[str, Task]
+    live_engine: Engine, racers: Racers, wrong: Wrong, pairs: Pairs, tasks: dict[str, Task]
 ) -> None:
-    for day in range(ROUNDS):
-        a, b = live_engine.make(
-            new_instance(tasks["a"], day=day),
-            new_instance(tasks["b"], day=day, waits_for=[(tasks["a"], day)]),
-        )
+    for day, (a, b) in enumerate(pairs()):
         if day % 2:
             live_engine.run(a)
         do = partial(rerun, actor=None, ids=[a.pk])

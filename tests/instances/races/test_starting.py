@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import pytest
@@ -17,10 +17,18 @@ from projects import clock
 from projects.models import ResourceGroup
 from tests.factories import make_resource_group, make_submitted_task, make_submitted_tasks
 from tests.instances.races.acting import claim, claim_instance, create, finish, live_execution
-from tests.instances.races.racing import Racers
-from tests.support.engine import Engine, make_batch, new_instance, state_of, states_of
+from tests.support.engine import (
+    DAY,
+    Engine,
+    live_executions,
+    make_batch,
+    new_instance,
+    state_of,
+    states_of,
+)
+from tests.support.racing import ROUNDS, Racers, set_up_ahead
+from workflows.models import Task
 
-ROUNDS = 70
 GROUP = {"resource_group": "wide"}
 
 Wrong = Callable[[], list[str]]
@@ -36,6 +44,12 @@ def only_once(sent: list[int]) -> bool:
     return len(sent) == len(set(sent)) and set(Counter(instances).values()) <= {1}
 
 
+def all_sent(engine: Engine, task: Task, days: range) -> Iterable[tuple[Instance, int]]:
+    """Set up rounds with a sent instance each."""
+    (instances,) = engine.make_days(days, [task])
+    return zip(instances, live_executions(instances), strict=True)
+
+
 @pytest.mark.feature("T13")
 @pytest.mark.parametrize("dispatchers", [2, 4])
 def test_dispatchers_at_once_never_exceed_slots_or_task_limits(
@@ -45,26 +59,48 @@ def test_dispatchers_at_once_never_exceed_slots_or_task_limits(
     tasks = make_submitted_tasks(
         {"limited": {**GROUP, "max_parallel": 3}, "free": GROUP, "single": {"max_parallel": 1}}
     )
+    # Enough that all of them compete in every round.
     rows = [
-        new_instance(task, day=day, resource_group_id=groups[day % 2].pk)
-        for task in tasks.values()
-        for day in range(40)
+        new_instance(task, day=day, resource_group_id=groups[day % 2].pk, not_before=DAY)
+        for task, a_round in zip(tasks.values(), (3, 8, 1), strict=True)
+        for day in range(a_round * ROUNDS)
     ]
-    waiting = {instance.pk for instance in live_engine.make(*rows)}
+    live_engine.make(*rows)
     ids = [group.pk for group in groups]
-    while waiting:
+    for _ in range(ROUNDS):
         ResourceGroup.objects.filter(pk__in=ids).update(slots=4)
         racers.race(*[lambda: dispatch(ids, now=clock.now())] * dispatchers)
-        assert only_once(live_engine.sent)
-        dispatch(ids, now=clock.now())  # the other group's share of a task's limit may be free now
         assert wrong() == []
         ResourceGroup.objects.filter(pk__in=ids).update(slots=0)
-        live = list(Execution.objects.filter(state__in=LIVE).order_by("pk"))
-        assert live, "nothing is sent any more"
-        for execution in live:
-            assert claim(execution.pk) == [execution.pk]
-            assert finish(execution.pk) == [execution.pk]
-            waiting.remove(execution.instance_id)
+        live = Instance.objects.filter(executions__state__in=LIVE)
+        assert len(live) == 8
+        live_engine.run_all(live)
+    assert only_once(live_engine.sent)
+
+
+@pytest.mark.feature("T13")
+def test_a_limit_that_comes_free_in_one_group_wakes_who_becomes_ready_in_another(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    elsewhere = make_resource_group("elsewhere", slots=1).pk
+    tasks = make_submitted_tasks({"limited": {**GROUP, "max_parallel": 2}, "upstream": GROUP})
+    limited, upstream = tasks.values()
+    for day in range(ROUNDS):
+        *sent, there = live_engine.make(
+            new_instance(limited, day=2 * day, not_before=DAY),
+            new_instance(limited, day=2 * day + 1, not_before=DAY),
+            new_instance(upstream, day=day, not_before=DAY),
+            new_instance(
+                limited,
+                day=day - ROUNDS,
+                resource_group_id=elsewhere,
+                not_before=DAY,
+                waits_for=[(upstream, day)],
+            ),
+        )
+        racers.race(*[partial(finish, execution) for execution in live_engine.start_all(sent)])
+        assert wrong() == []
+        live_engine.run(there)
 
 
 def test_ends_at_once_give_each_free_slot_to_one(
@@ -72,11 +108,9 @@ def test_ends_at_once_give_each_free_slot_to_one(
 ) -> None:
     make_resource_group("four", slots=4)
     task = make_submitted_task(resource_group="four")
-    live_engine.make(*[new_instance(task, day=day) for day in range(ROUNDS)])
-    while live := list(Execution.objects.filter(state__in=LIVE)):
-        for execution in live:
-            assert claim(execution.pk) == [execution.pk]
-        racers.race(*[partial(finish, execution.pk) for execution in live])
+    live_engine.make_days(range(4 * ROUNDS), [task])
+    while live := Instance.objects.filter(executions__state__in=LIVE):
+        racers.race(*[partial(finish, execution) for execution in live_engine.start_all(live)])
         assert wrong() == []
     assert only_once(live_engine.sent)
     assert set(states_of(Instance.objects.all())) == {State.SUCCESS}
@@ -86,9 +120,7 @@ def test_workers_that_hear_of_the_same_execution_start_it_once(
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     task = make_submitted_task(**GROUP)
-    for day in range(ROUNDS):
-        (instance,) = live_engine.make(new_instance(task, day=day))
-        (execution,) = live_engine.sent[day:]
+    for instance, execution in set_up_ahead(partial(all_sent, live_engine, task)):
         claims = [partial(claim, execution, f"worker-{number}") for number in range(4)]
         assert sorted(racers.race(*claims)) == [[], [], [], [execution]]
         instance.refresh_from_db()
@@ -102,9 +134,7 @@ def test_terminate_against_the_start_is_final(
 ) -> None:
     task = make_submitted_task(**GROUP)
     seen = set()
-    for day in range(ROUNDS):
-        (instance,) = live_engine.make(new_instance(task, day=day))
-        (execution,) = live_engine.sent[day:]
+    for instance, execution in set_up_ahead(partial(all_sent, live_engine, task)):
         claimed, stopped = racers.race(
             partial(claim, execution), partial(terminate, actor=None, ids=[instance.pk])
         )
@@ -122,13 +152,15 @@ def test_a_downstream_starts_before_its_upstreams_rerun_or_after_its_success(
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     tasks = make_submitted_tasks({"a": GROUP, "b": {**GROUP, "depends_on": ["a"]}})
+    upstream, downstream = tasks.values()
+
+    def set_up(days: range) -> Iterable[tuple[Instance, Instance]]:
+        a, b = live_engine.make_days(days, [upstream], [downstream, upstream])
+        live_engine.run_all(a)
+        return zip(a, b, strict=True)
+
     seen = set()
-    for day in range(ROUNDS):
-        a, b = live_engine.make(
-            new_instance(tasks["a"], day=day),
-            new_instance(tasks["b"], day=day, waits_for=[(tasks["a"], day)]),
-        )
-        live_engine.run(a)
+    for a, b in set_up_ahead(set_up):
         claimed, _ = racers.race(partial(claim_instance, b), partial(rerun, actor=None, ids=[a.pk]))
         assert state_of(b) == (State.RUNNING if claimed else State.WAITING_UPSTREAM)
         seen.add(bool(claimed))
@@ -141,15 +173,15 @@ def test_a_downstream_does_not_become_ready_beside_the_rerun_of_its_other_upstre
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     tasks = make_submitted_tasks({"a": GROUP, "b": GROUP, "c": {**GROUP, "depends_on": ["a", "b"]}})
-    for day in range(ROUNDS):
-        a, b, c = live_engine.make(
-            new_instance(tasks["a"], day=day),
-            new_instance(tasks["b"], day=day),
-            new_instance(tasks["c"], day=day, waits_for=[(tasks["a"], day), (tasks["b"], day)]),
-        )
-        live_engine.run(a)
-        execution = live_engine.start(b)
-        assert execution is not None
+    upstream, other, downstream = tasks.values()
+
+    def set_up(days: range) -> Iterable[tuple[Instance, Instance, Instance, int]]:
+        rows = [upstream], [other], [downstream, upstream, other]
+        a, b, c = live_engine.make_days(days, *rows)
+        live_engine.run_all(a)
+        return zip(a, b, c, live_engine.start_all(b), strict=True)
+
+    for a, b, c, execution in set_up_ahead(set_up):
         racers.race(partial(rerun, actor=None, ids=[a.pk]), partial(finish, execution))
         assert states_of([a, b, c]) == [
             State.WAITING_EXECUTION,
@@ -163,10 +195,15 @@ def test_a_downstream_that_is_made_beside_the_rerun_of_its_upstream_does_not_sta
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     tasks = make_submitted_tasks({"a": GROUP, "b": {**GROUP, "depends_on": ["a"]}})
-    (a,) = live_engine.make(new_instance(tasks["a"]))
-    live_engine.run(a)
-    for day in range(ROUNDS):
-        row = new_instance(tasks["b"], day=day, waits_for=[(tasks["a"], 0)])
+    upstream, downstream = tasks.values()
+
+    def set_up(days: range) -> Iterable[tuple[int, Instance]]:
+        (instances,) = live_engine.make_days(days, [upstream])
+        live_engine.run_all(instances)
+        return zip(days, instances, strict=True)
+
+    for day, a in set_up_ahead(set_up):
+        row = new_instance(downstream, day=day, waits_for=[(upstream, day)], not_before=DAY)
         (pk,), _ = racers.race(partial(create, row), partial(rerun, actor=None, ids=[a.pk]))
         b = Instance.objects.get(pk=pk)
         assert claim_instance(b) == []
@@ -182,7 +219,7 @@ def test_nothing_of_a_batch_starts_once_it_is_stopped(
     live_engine: Engine, racers: Racers, wrong: Wrong, wide: ResourceGroup
 ) -> None:
     tasks = make_submitted_tasks({"a": GROUP, "b": {**GROUP, "depends_on": ["a"]}})
-    for number in range(ROUNDS // 3):
+    for number in range(ROUNDS):
         batch = make_batch(tasks["a"], f"plan {number}")
         rows = [new_instance(tasks["a"], day=day, batch=batch) for day in range(3)]
         b = new_instance(tasks["b"], batch=batch, waits_for=[(tasks["a"], 0)])
