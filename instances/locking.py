@@ -12,6 +12,11 @@ from instances.states import State
 # before its batch was stopped may start; what an operator ran again after that may.
 NOT_STOPPED = "(b.stopped_at IS NULL OR i.waiting_since > b.stopped_at)"
 
+# SQL, for an instance `i`: it has a day, which has not opened (B10).
+DAY_CLOSED = """EXISTS (
+            SELECT FROM instances_batchday d WHERE d.id = i.day_id AND d.opened_at IS NULL
+        )"""
+
 # SQL, for an instance `i`: an edge that was not removed has no upstream, or one that is not
 # SUCCESS (design §5.1).
 BLOCKED = """EXISTS (

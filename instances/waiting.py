@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from instances.models import Edge, Execution, Instance
+from instances.models import BatchDay, Edge, Execution, Instance
 from instances.states import LIVE, State
 from projects.access import Actor, scope
 from workflows.choices import TaskStatus
@@ -19,6 +20,7 @@ class Reason(StrEnum):
     """What kind of thing holds an instance back."""
 
     TIME = "time"  # its planned time, or its next try, has not come
+    DAY = "day"  # its day has not opened: an earlier one of its plan is not done
     STOPPED = "stopped"  # its plan was terminated
     UPSTREAM = "upstream"  # an upstream instance has not succeeded
     MISSING = "missing"  # an upstream slot has no instance
@@ -45,7 +47,7 @@ class Blocker:
 
 
 def why_waiting(instance: Instance, *, actor: Actor, now: datetime) -> list[Blocker]:
-    """Return what holds the instance back; empty when nothing does. At most six queries.
+    """Return what holds the instance back; empty when nothing does. At most eight queries.
 
     Upstream instances of projects that the actor does not see are named by id alone (P2).
     """
@@ -53,11 +55,12 @@ def why_waiting(instance: Instance, *, actor: Actor, now: datetime) -> list[Bloc
         case State.FROZEN:
             return [Blocker(Reason.FROZEN, "An operator has frozen it; unfreeze it to go on.")]
         case State.NOT_RUN | State.RETRYING if instance.not_before > now:
-            return [Blocker(Reason.TIME, _time_text(instance), scheduled_at=instance.not_before)]
+            time = Blocker(Reason.TIME, _time_text(instance), scheduled_at=instance.not_before)
+            return [time, *_day(instance)]
         case State.WAITING_EXECUTION:
             return _waiting_for_a_slot(instance)
         case State.NOT_RUN | State.WAITING_UPSTREAM | State.WAITING_EVENT:
-            return _stopped(instance) + _waiting_for_upstream(instance, actor)
+            return _stopped(instance) + _day(instance) + _waiting_for_upstream(instance, actor)
     return []
 
 
@@ -73,6 +76,32 @@ def _stopped(instance: Instance) -> list[Blocker]:
     if batch is None or batch.stopped_at is None or instance.waiting_since > batch.stopped_at:
         return []
     return [Blocker(Reason.STOPPED, f"The plan {batch.name} was terminated.")]
+
+
+def _day(instance: Instance) -> list[Blocker]:
+    """What holds the instance's day back: the one that goes on in its lane."""
+    day = instance.day
+    if day is None or day.opened_at is not None:
+        return []
+    lane = BatchDay.objects.filter(batch=day.batch_id, lane=day.lane)
+    present = lane.filter(opened_at__isnull=False).order_by("position").last()
+    assert present is not None  # the first of a lane is open from the start
+    left = Counter(
+        Instance.objects.filter(day=present)
+        .exclude(state=State.SUCCESS)
+        .values_list("state", flat=True)
+    )
+    between = day.position - present.position - 1
+    if left:
+        failed = f", {left[State.FAILED]:,} failed" if left[State.FAILED] else ""
+        why = f"{left.total():,} of its instances are not success{failed}"
+    elif present.made_at is None:
+        why = "its instances are still being made"
+    else:
+        why = "the next day opens within seconds"
+    then = f", and {between:,} more after it" if between else ""
+    text = f"Its day has not opened: lane {day.lane} is at {present.day}{then}; {why}."
+    return [Blocker(Reason.DAY, text)]
 
 
 def _waiting_for_upstream(instance: Instance, actor: Actor) -> list[Blocker]:

@@ -32,9 +32,26 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='BatchDay',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('lane', models.PositiveSmallIntegerField(help_text='Lanes run side by side; the first is 1.')),
+                ('position', models.PositiveIntegerField(help_text='The place in its lane; the first is 0.')),
+                ('day', models.DateField(help_text='The local planned date.')),
+                ('made_at', models.DateTimeField(blank=True, null=True)),
+                ('opened_at', models.DateTimeField(blank=True, null=True)),
+                ('done_at', models.DateTimeField(blank=True, null=True)),
+                ('batch', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='days', to='instances.batch')),
+            ],
+            options={
+                'ordering': ['batch_id', 'lane', 'position'],
+            },
+        ),
+        migrations.CreateModel(
             name='Instance',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('awaits_day', models.BooleanField(default=False)),
                 ('kind', models.CharField(choices=[('PERIODIC', 'Periodic'), ('ONE_TIME', 'Non-periodic'), ('BACKFILL', 'Supplementary')], max_length=16)),
                 ('scheduled_at', models.DateTimeField(help_text='Planned time: the instant it is due.')),
                 ('data_date', models.DateField(help_text='The local date of its data: planned date minus one.')),
@@ -59,6 +76,7 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField()),
                 ('batch', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='instances', to='instances.batch')),
+                ('day', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='instances', to='instances.batchday')),
                 ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='instances', to='projects.project')),
                 ('resource_group', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='instances', to='projects.resourcegroup')),
                 ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='instances', to='workflows.task')),
@@ -134,7 +152,31 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='instance',
-            index=models.Index(condition=models.Q(('state__in', ['NOT_RUN', 'RETRYING'])), fields=['not_before'], name='instance_clocked'),
+            index=models.Index(condition=models.Q(('awaits_day', False), ('state__in', ['NOT_RUN', 'RETRYING'])), fields=['not_before'], name='instance_clocked'),
+        ),
+        migrations.AddIndex(
+            model_name='instance',
+            index=models.Index(condition=models.Q(('day__isnull', False)), fields=['day', 'state'], name='instance_of_day'),
+        ),
+        migrations.AddIndex(
+            model_name='instance',
+            index=models.Index(condition=models.Q(('awaits_day', True)), fields=['day', 'id'], name='instance_awaits_day'),
+        ),
+        migrations.AddIndex(
+            model_name='batchday',
+            index=models.Index(condition=models.Q(('done_at__isnull', True), ('opened_at__isnull', False)), fields=['id'], name='batch_day_going_on'),
+        ),
+        migrations.AddConstraint(
+            model_name='batchday',
+            constraint=models.UniqueConstraint(fields=('batch', 'day'), name='batch_day_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='batchday',
+            constraint=models.UniqueConstraint(fields=('batch', 'lane', 'position'), name='batch_day_place'),
+        ),
+        migrations.AddConstraint(
+            model_name='batchday',
+            constraint=models.CheckConstraint(condition=models.Q(('done_at__isnull', True), models.Q(('made_at__isnull', False), ('opened_at__isnull', False)), _connector='OR'), name='batch_day_done_was_made_and_open'),
         ),
         migrations.AddIndex(
             model_name='instance',

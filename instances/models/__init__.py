@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from instances.models.batch import Batch
+from instances.models.batch_day import BatchDay
 from instances.models.edge import Edge
 from instances.models.execution import Execution
 from instances.models.instance import Instance
 from instances.models.log_chunk import LogChunk
 
-__all__ = ["Batch", "Edge", "Execution", "Instance", "LogChunk"]
+__all__ = ["Batch", "BatchDay", "Edge", "Execution", "Instance", "LogChunk"]
