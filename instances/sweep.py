@@ -1,8 +1,8 @@
 """The sweep: the safety net under every wake-up (design §5.2).
 
 Every few seconds it looks at instances whose clock has come, at what waits for recent successes,
-at a window of the waiting ones, at days of batches that go on, and at groups with free slots. Its work is bounded: it depends on
-what happened lately and on the window, not on how much exists.
+at a window of the waiting ones, at days of batches that go on, and at groups with free slots. Its
+work is bounded: it depends on what happened lately and on the window, not on how much exists.
 """
 
 from __future__ import annotations

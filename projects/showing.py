@@ -43,6 +43,11 @@ TONES: Mapping[str, str] = {
     "running": "blue",
     "completed": "green",
     "terminated": "red",
+    # days of plans
+    "day:waiting": "slate",
+    "day:open": "blue",
+    "day:blocked": "red",
+    "day:done": "green",
 }
 
 
