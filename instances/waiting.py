@@ -99,8 +99,8 @@ def _day(instance: Instance) -> list[Blocker]:
         why = "its instances are still being made"
     else:
         why = "the next day opens within seconds"
-    then = f", and {between:,} more after it" if between else ""
-    text = f"Its day has not opened: lane {day.lane} is at {present.day}{then}; {why}."
+    then = f"; {between:,} more days come between" if between else ""
+    text = f"Its day has not opened. Its group is at what is planned on {present.day}: {why}{then}."
     return [Blocker(Reason.DAY, text)]
 
 

@@ -328,8 +328,8 @@ def test_why_an_instance_waits_for_its_day(engine: Engine, task: Task) -> None:
     (blocker,) = why_waiting(third, actor=None, now=clock.now())
     assert blocker.reason is Reason.DAY
     assert blocker.text == (
-        "Its day has not opened: lane 1 is at 2026-01-01, and 1 more after it;"
-        " 1 of its instances are not success, 1 failed."
+        "Its day has not opened. Its group is at what is planned on 2026-01-01:"
+        " 1 of its instances are not success, 1 failed; 1 more days come between."
     )
 
 
