@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from django.db.models import Count
+
 from instances.models import BatchDay, Edge, Execution, Instance
 from instances.states import LIVE, State
 from projects.access import Actor, scope
@@ -86,11 +88,8 @@ def _day(instance: Instance) -> list[Blocker]:
     lane = BatchDay.objects.filter(batch=day.batch_id, lane=day.lane)
     present = lane.filter(opened_at__isnull=False).order_by("position").last()
     assert present is not None  # the first of a lane is open from the start
-    left = Counter(
-        Instance.objects.filter(day=present)
-        .exclude(state=State.SUCCESS)
-        .values_list("state", flat=True)
-    )
+    others = Instance.objects.filter(day=present).exclude(state=State.SUCCESS).order_by()
+    left = Counter(dict(others.values_list("state").annotate(Count("id"))))
     between = day.position - present.position - 1
     if left:
         failed = f", {left[State.FAILED]:,} failed" if left[State.FAILED] else ""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import date
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from rich.console import Console
 
 from backfill.control import terminate_plan
 from backfill.day_progress import DayState, days_progress
 from backfill.expanding import expand_plan
 from backfill.models import Plan, Skip
 from backfill.preview import preview
+from backfill.preview_table import preview_table
 from backfill.states import PlanState
+from backfill.watching import watch_plan
 from instances.models import BatchDay, Instance
 from instances.operations.rerunning import rerun
 from instances.states import State
@@ -298,3 +302,27 @@ def test_days_are_shown_in_two_queries_however_many(engine: Engine) -> None:
             days_progress(plan)
         numbers.append(len(queries))
     assert numbers == [2, 2]
+
+
+def test_who_follows_a_plan_in_a_terminal_sees_where_its_groups_are(engine: Engine) -> None:
+    plan = expanded(engine, [make_submitted_task(retries={"limit": 0})], 1, 5, groups=2)
+    engine.run(instance(plan, 1))
+    engine.run(instance(plan, 4), "EXIT_NONZERO")
+    written = StringIO()
+    console = Console(file=written, force_terminal=True, width=120, color_system=None)
+    watch_plan(plan.pk, console, give_up=lambda: True)
+    assert "Group 1: 1 of 3 dates done, at data date 2024-05-02" in written.getvalue()
+    assert (
+        "Group 2: 0 of 2 dates done, at data date 2024-05-04, held up by a failure"
+        in written.getvalue()
+    )
+
+
+@pytest.mark.feature("B16")
+def test_the_preview_in_a_terminal_has_the_groups() -> None:
+    task = make_submitted_task()
+    spec = make_spec([task], "2024-05-01", "2024-05-05", run_mode="day_by_day", groups=2)
+    shown = preview(actor=None, project_id=task.project_id, spec=spec, now=clock.now())
+    written = StringIO()
+    Console(file=written, width=120, color_system=None).print(preview_table(shown))
+    assert "2024-05-04 to 2024-05-05" in written.getvalue()
