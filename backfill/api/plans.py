@@ -47,7 +47,8 @@ from projects.refusals import Invalid
 
 _SPEC_HELP = (
     'What to run: {"entry": {"kind": "tasks", "ids": [1]}, "periods": [{"first": "2026-01-01", '
-    '"last": "2026-01-07"}], "scope": "selected_and_downstream", "run_mode": "day_by_day", "groups": 3, …}.'
+    '"last": "2026-01-07"}], "scope": "selected_and_downstream", "run_mode": "day_by_day", '
+    '"groups": 3, …}.'
 )
 
 
