@@ -8,8 +8,8 @@ chunks, or in one, is followed by somebody who goes on exactly there. The plan's
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from itertools import islice
 
 from django.db import transaction
@@ -21,7 +21,7 @@ from backfill.grid import Grid
 from backfill.models import Plan, PlanTask, Skip
 from backfill.outside import Slot, not_waited_for
 from backfill.preview import start_of
-from backfill.spec import PlanSpec
+from backfill.spec import PlanSpec, RunMode
 from backfill.states import PlanState, SkipReason
 from instances.creation import (
     NewEdge,
@@ -30,7 +30,9 @@ from instances.creation import (
     waiting_for_each_other,
     with_removals,
 )
-from instances.engine import set_going
+from instances.days import closed_among, mark_made
+from instances.engine import go_on_with_days, set_going
+from instances.models import BatchDay
 from instances.states import Kind
 from projects import clock
 from projects.bulk import copy_rows
@@ -67,6 +69,8 @@ def expand_plan(plan_id: int) -> bool:
                 ids = _make_chunk(plan, expansion, now)
             more = plan.expanded_count < plan.planned_count
         set_going(ids)
+        # Days that were finished, or opened, while this chunk was made.
+        go_on_with_days(expansion.days_touched)
         if not more:
             return False
     return True
@@ -103,8 +107,11 @@ class _Expansion:
     facts: Mapping[int, TaskFacts]
     groups: Mapping[str, int]
     grid: Grid
+    day_ids: Mapping[date, int]  # in the grid's order; empty when the plan runs by dependency
     next_number: int
+    days_touched: set[int] = field(default_factory=set)  # by the last chunk
     _cells: Iterator[Cell] | None = None
+    _whole: int = 0  # days of the grid whose cells were all dealt with
 
     @classmethod
     def of(cls, plan: Plan) -> _Expansion:
@@ -121,12 +128,19 @@ class _Expansion:
         facts = with_definitions(list(rows.values()), versions=versions)
         names = {one.definition.resource_group for one in facts.values() if one.definition}
         groups = ResourceGroup.objects.filter(name__in=names).values_list("name", "pk")
+        grid = make_grid(spec, task_ids, facts, links)
+        days = (
+            dict(BatchDay.objects.filter(batch=plan.batch_id).values_list("day", "pk"))
+            if spec.run_mode is RunMode.DAY_BY_DAY
+            else {}
+        )
         return cls(
             spec=spec,
             task_ids=task_ids,
             facts=facts,
             groups=dict(groups),
-            grid=make_grid(spec, task_ids, facts, links),
+            grid=grid,
+            day_ids={day: days[day] for day in grid.days} if days else {},
             next_number=plan.expanded_count,
         )
 
@@ -144,6 +158,26 @@ class _Expansion:
         self.next_number += len(taken)
         return taken
 
+    def days_of(self, chunk: Sequence[Cell]) -> set[int]:
+        """The ids of the days of the cells."""
+        if not self.day_ids:
+            return set()
+        return {self.day_ids[day] for day in {cell.day for cell in chunk}}
+
+    def days_before(self, day: date | None) -> list[int]:
+        """The ids of the days whose cells come before those of `day`; of all days for None.
+
+        Each is told once, unless somebody else took the plan on.
+        """
+        found: list[int] = []
+        while self._whole < len(self.grid.days) and self.day_ids:
+            next_day = self.grid.days[self._whole]
+            if next_day == day:
+                break
+            found.append(self.day_ids[next_day])
+            self._whole += 1
+        return found
+
 
 def _make_chunk(plan: Plan, expansion: _Expansion, now: datetime) -> list[int]:
     """Make the next instances and skips of a locked plan; return those that may start already."""
@@ -157,14 +191,23 @@ def _make_chunk(plan: Plan, expansion: _Expansion, now: datetime) -> list[int]:
         },
         expansion.facts,
     )
+    closed = closed_among(expansion.days_of(chunk))
     rows = with_removals(
-        [_new_instance(plan, expansion, cell, dropped) for cell in chunk if cell.skip is None]
+        [
+            _new_instance(plan, expansion, cell, dropped, closed)
+            for cell in chunk
+            if cell.skip is None
+        ]
     )
     ids = create_instances(rows, now=now, batch_id=plan.batch_id)
     _write_skips(plan, expansion, [(cell, cell.skip) for cell in chunk if cell.skip is not None])
-    _move_on(plan, len(chunk))
+    _move_on(plan, expansion, chunk)
     blocked = waiting_for_each_other(rows, batch_id=plan.batch_id)
-    return [pk for pk, waits in zip(ids, blocked, strict=True) if not waits]
+    return [
+        pk
+        for pk, row, waits in zip(ids, rows, blocked, strict=True)
+        if not waits and not row.awaits_day
+    ]
 
 
 def _skip_chunk(plan: Plan, expansion: _Expansion) -> None:
@@ -172,14 +215,14 @@ def _skip_chunk(plan: Plan, expansion: _Expansion) -> None:
     chunk = expansion.take(with_edges=False)
     skips = [(cell, cell.skip or SkipReason.STOPPED) for cell in chunk]
     _write_skips(plan, expansion, skips)
-    _move_on(plan, len(chunk))
+    _move_on(plan, expansion, chunk)
 
 
-def _move_on(plan: Plan, dealt_with: int) -> None:
+def _move_on(plan: Plan, expansion: _Expansion, chunk: Sequence[Cell]) -> None:
     """Note how far the plan has come, in the transaction that took it there."""
-    plan.expanded_count += dealt_with
+    plan.expanded_count += len(chunk)
     fields = ["expanded_count"]
-    if not dealt_with:
+    if not chunk:
         # Tasks of the plan were deleted, and their instances and skips with them.
         plan.planned_count = plan.expanded_count
         fields.append("planned_count")
@@ -188,13 +231,20 @@ def _move_on(plan: Plan, dealt_with: int) -> None:
         plan.ended_at = clock.now() if is_stopped(plan) else None
         fields += ["state", "ended_at"]
     plan.save(update_fields=fields)
+    is_whole = plan.expanded_count == plan.planned_count
+    made = expansion.days_before(None if is_whole else chunk[-1].day)
+    expansion.days_touched = {*expansion.days_of(chunk), *made}
+    mark_made(made, now=clock.now())
 
 
-def _new_instance(plan: Plan, expansion: _Expansion, cell: Cell, dropped: set[Slot]) -> NewInstance:
+def _new_instance(
+    plan: Plan, expansion: _Expansion, cell: Cell, dropped: set[Slot], closed: set[int]
+) -> NewInstance:
     facts = expansion.facts[expansion.task_ids[cell.position]]
     definition = facts.definition
     assert definition is not None and facts.version_id is not None
     assert facts.resource_group_id is not None and plan.submitted_at is not None
+    day_id = expansion.day_ids.get(cell.day)
     return NewInstance(
         project_id=facts.project_id,
         task_id=facts.id,
@@ -211,6 +261,8 @@ def _new_instance(plan: Plan, expansion: _Expansion, cell: Cell, dropped: set[Sl
         inline=definition.task_type.virtual,
         dry=False,
         not_before=start_of(expansion.spec, cell.scheduled_at, plan.submitted_at),
+        day_id=day_id,
+        awaits_day=day_id in closed,
         edges=tuple(
             NewEdge(edge.task_id, edge.scheduled_at, edge.within_plan)
             for edge in cell.edges

@@ -32,7 +32,7 @@ class Cell:
 
 
 def cells(grid: Grid, *, start: int = 0, with_edges: bool = True) -> Iterator[Cell]:
-    """Yield the cells from number `start` on: by day in the plan's order, then by task in
+    """Yield the cells from number `start` on: by day in the grid's order, then by task in
     topological order, then by time.
 
     `with_edges` False saves the search for edges where nobody looks at them.

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from backfill.dates import planned_days
 from backfill.grid import Grid, GridTask, Upstream
+from backfill.lanes import days_in_order
 from backfill.spec import PlanSpec
 from instances.owing import is_owed
 from projects import clock
@@ -153,7 +153,7 @@ def make_grid(
         )
     return Grid(
         tasks=tuple(_grid_task(facts[pk], upstreams.get(pk, [])) for pk in task_ids),
-        days=planned_days(spec),
+        days=days_in_order(spec),
         time_from=spec.time_from,
         time_until=spec.time_until,
         check=spec.dependency_check,

@@ -49,7 +49,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """`tasks` in topological order by `days` (local planned dates) in the plan's order.
+    """`tasks` in topological order by `days` (local planned dates) in the order of their start.
 
     `time_from` and `time_until` limit minute and hour schedules, both included (B6).
     """

@@ -16,7 +16,7 @@ from datetime import date, datetime
 from itertools import islice
 
 from backfill.counting import GridCount
-from backfill.edges import EdgeFinder
+from backfill.edges import CellEdge, EdgeFinder
 from backfill.facts import TaskFacts
 from backfill.grid import Grid, GridTask, Slot, Upstream, runs_of
 from backfill.outside import existing_slots
@@ -55,17 +55,10 @@ class Isolation:
 
 def find_isolated(grid: Grid, count: GridCount, facts: Mapping[int, TaskFacts]) -> Isolation:
     """Find the cells that wait for a slot which will never come. At most one query."""
-    planned = {task.id for task in grid.tasks}
-    positions = [
-        position
-        for position, task in enumerate(grid.tasks)
-        if _can_reach_outside(grid, task, planned)
-    ]
+    positions = reaching_out(grid)
     if not positions or grid.check is not DependencyCheck.ALL:
         return Isolation()
-    cells = sum(count.by_task[position].instances for position in positions)
-    exact = cells <= CELLS_LOOKED_AT
-    days = grid.days if exact else _sample(grid, max(1, CELLS_OF_SAMPLE * len(grid.days) // cells))
+    days, exact = days_to_look_at(grid, count, positions)
     # Only what is owed and will not be generated can hold anybody for good.
     suspects = [
         (cell, slot)
@@ -89,10 +82,39 @@ def find_isolated(grid: Grid, count: GridCount, facts: Mapping[int, TaskFacts]) 
     )
 
 
+def reaching_out(grid: Grid) -> list[int]:
+    """The positions of the tasks that may wait for more than cells of their own day."""
+    planned = {task.id for task in grid.tasks}
+    return [
+        position
+        for position, task in enumerate(grid.tasks)
+        if _can_reach_outside(grid, task, planned)
+    ]
+
+
+def days_to_look_at(
+    grid: Grid, count: GridCount, positions: list[int]
+) -> tuple[tuple[date, ...], bool]:
+    """All days of the grid, or a sample where its tasks have too many cells; and whether all."""
+    cells = sum(count.by_task[position].instances for position in positions)
+    if cells <= CELLS_LOOKED_AT:
+        return grid.days, True
+    return _sample(grid, max(1, CELLS_OF_SAMPLE * len(grid.days) // cells)), False
+
+
 def _outside_slots(
     grid: Grid, positions: list[int], days: tuple[date, ...]
 ) -> Iterator[tuple[tuple[int, datetime], tuple[int, datetime]]]:
     """Yield (cell, upstream slot outside the plan) of the tasks on the days."""
+    for task_id, _, scheduled_at, edge in edges_on(grid, positions, days):
+        if not edge.within_plan:
+            yield (task_id, scheduled_at), (edge.task_id, edge.scheduled_at)
+
+
+def edges_on(
+    grid: Grid, positions: list[int], days: tuple[date, ...]
+) -> Iterator[tuple[int, date, datetime, CellEdge]]:
+    """Yield (task, day, planned time, edge) for every edge of the tasks' cells on the days."""
     finder = EdgeFinder(grid)
     for day in days:
         slots_of: dict[Schedule, tuple[Slot, ...]] = {}
@@ -104,8 +126,7 @@ def _outside_slots(
             edges = finder.edges_of(position, day, slots)
             for slot, own in zip(slots, edges, strict=True):
                 for edge in own:
-                    if not edge.within_plan:
-                        yield (task.id, slot.scheduled_at), (edge.task_id, edge.scheduled_at)
+                    yield task.id, day, slot.scheduled_at, edge
 
 
 def _sample(grid: Grid, number: int) -> tuple[date, ...]:

@@ -10,12 +10,14 @@ from django.db import transaction
 from backfill.context import PlanContext, load_context
 from backfill.counting import GridCount
 from backfill.dates import data_dates
+from backfill.lanes import lanes_of
 from backfill.models import Plan, PlanTask
 from backfill.names import default_name
 from backfill.nudging import nudge_expansion
 from backfill.preview import checked_count
 from backfill.spec import PlanSpec
 from backfill.states import PlanState
+from instances.days import make_days
 from instances.models import Batch
 from projects import clock
 from projects.access import Actor, require, scope
@@ -132,6 +134,7 @@ def submit_plan(*, actor: Actor, plan_id: int) -> Plan:
         ]
     )
     _fix_tasks(plan, context, count)
+    make_days(plan.batch.pk, lanes_of(spec), now=plan.submitted_at)
     _record(actor, "backfill.submit", plan, {"instances": count.instances})
     transaction.on_commit(nudge_expansion)
     return plan

@@ -16,7 +16,9 @@ from backfill.context import PlanContext, load_context
 from backfill.counting import GridCount, count_grid
 from backfill.dates import ONE_DAY
 from backfill.grid import GridTask
-from backfill.isolation import Isolation, find_isolated
+from backfill.isolation import IsolatedCell, Isolation, find_isolated
+from backfill.lane_order import Crossing, find_crossing
+from backfill.lanes import Lanes, lanes_of
 from backfill.selection import OBSTACLE_SENTENCES, Obstacle, listed
 from backfill.spec import MAX_CELLS, FutureRuns, PlanSpec, too_many_cells
 from backfill.states import SkipReason
@@ -31,12 +33,27 @@ FIRST_CELLS = 200
 
 @dataclass(frozen=True, slots=True)
 class DayLine:
-    """What is planned on a local day. Days without a cell have no line."""
+    """What is planned on a local day, and its lane in a plan that runs day by day.
+
+    Days without a cell have no line.
+    """
 
     planned_date: date
     data_date: date
     instances: int
     skipped: int
+    lane: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLine:
+    """Dates that run one after the other, from `first_data_date` on in the plan's order (B10)."""
+
+    number: int
+    first_data_date: date
+    last_data_date: date
+    days: int
+    instances: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +94,7 @@ class DownstreamLine:
 class PlanWarning:
     """Something to know before submitting: a code, a sentence, the tasks that it is about.
 
-    Codes: "isolated", "left_out", "paused", "invalid", "skipped".
+    Codes: "isolated", "left_out", "paused", "invalid", "skipped", "later_day".
     """
 
     code: str
@@ -89,7 +106,7 @@ class PlanWarning:
 class Preview:
     """cell_count = instance_count + the sum of `skipped`. level_count: how many tasks deep the
     longest chain is, at most so many waves a day. first_cells: the first 200 in expected order of
-    their start.
+    their start. lanes: empty when the plan runs by dependency.
     """
 
     project_id: int
@@ -102,6 +119,7 @@ class Preview:
     skipped: Mapping[SkipReason, int]
     level_count: int
     days: tuple[DayLine, ...]
+    lanes: tuple[LaneLine, ...]
     tasks: tuple[TaskLine, ...]
     first_cells: tuple[CellLine, ...]
     downstream: tuple[DownstreamLine, ...]
@@ -147,6 +165,8 @@ def _nothing(count: GridCount) -> str:
 def _summarise(context: PlanContext, count: GridCount, now: datetime) -> Preview:
     selection = context.selection
     chosen = set(selection.task_ids)
+    lanes = lanes_of(context.spec)
+    lane_of = {day: number for number, lane in enumerate(lanes, 1) for day in lane}
     days = sorted(day for day, cells_of_day in count.cells_by_day.items() if cells_of_day)
     return Preview(
         project_id=context.project.pk,
@@ -164,15 +184,26 @@ def _summarise(context: PlanContext, count: GridCount, now: datetime) -> Preview
                 data_date=day - ONE_DAY,
                 instances=count.instances_by_day.get(day, 0),
                 skipped=count.cells_by_day[day] - count.instances_by_day.get(day, 0),
+                lane=lane_of.get(day),
             )
             for day in days
+        ),
+        lanes=tuple(
+            LaneLine(
+                number=number,
+                first_data_date=lane[0] - ONE_DAY,
+                last_data_date=lane[-1] - ONE_DAY,
+                days=len(lane),
+                instances=sum(count.instances_by_day.get(day, 0) for day in lane),
+            )
+            for number, lane in enumerate(lanes, 1)
         ),
         tasks=_task_lines(context, count, now),
         first_cells=_first_cells(context, count, now),
         downstream=tuple(
             DownstreamLine(pk, label, pk in chosen) for pk, label in context.choices.items()
         ),
-        warnings=tuple(_warnings(context, count, now)),
+        warnings=tuple(_warnings(context, count, lanes, now)),
     )
 
 
@@ -196,7 +227,9 @@ def _task_lines(context: PlanContext, count: GridCount, now: datetime) -> tuple[
 
 
 def _first_cells(context: PlanContext, count: GridCount, now: datetime) -> tuple[CellLine, ...]:
-    """The first instances: by day in the plan's order, within it by level, priority and time."""
+    """The first instances: by day in the order of their start, within it by level, priority and
+    time.
+    """
     lines: list[CellLine] = []
     for day in context.grid.days:
         if len(lines) >= FIRST_CELLS:
@@ -235,7 +268,9 @@ def _first_of_day(context: PlanContext, day: date, limit: int) -> list[tuple[int
     return [(position, at) for *_, at, position in islice(merge(*streams), limit)]
 
 
-def _warnings(context: PlanContext, count: GridCount, now: datetime) -> list[PlanWarning]:
+def _warnings(
+    context: PlanContext, count: GridCount, lanes: Lanes, now: datetime
+) -> list[PlanWarning]:
     found: list[PlanWarning] = []
     for obstacle in Obstacle:
         left_out = [one for one in context.selection.left_out if one.obstacle is obstacle]
@@ -267,6 +302,9 @@ def _warnings(context: PlanContext, count: GridCount, now: datetime) -> list[Pla
     isolation = find_isolated(context.grid, count, context.facts)
     if isolation.count:
         found.append(_isolation_warning(context, isolation))
+    crossing = find_crossing(context.grid, count, lanes)
+    if crossing.first is not None:
+        found.append(_crossing_warning(context, crossing, crossing.first))
     return found
 
 
@@ -300,6 +338,17 @@ def _isolation_warning(context: PlanContext, isolation: Isolation) -> PlanWarnin
         f" {context.label(first.upstream_task_id)} of {_utc(first.upstream_scheduled_at)}."
     )
     return PlanWarning("isolated", sentence, isolation.upstream_ids)
+
+
+def _crossing_warning(context: PlanContext, crossing: Crossing, first: IsolatedCell) -> PlanWarning:
+    number = f"{crossing.count:,}" if crossing.exact else f"At least {crossing.count:,}"
+    sentence = (
+        f"{number} instances would wait for a later day of their group, which opens only after"
+        f" theirs is done, first {context.label(first.task_id)} of {_utc(first.scheduled_at)} for"
+        f" {context.label(first.upstream_task_id)} of {_utc(first.upstream_scheduled_at)}."
+        " Run by dependency, or in the other order."
+    )
+    return PlanWarning("later_day", sentence, crossing.task_ids)
 
 
 def _utc(instant: datetime) -> str:

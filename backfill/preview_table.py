@@ -16,6 +16,8 @@ DAYS_SHOWN = 31
 def preview_table(preview: Preview) -> RenderableType:
     """Show how much is planned, by task and by day, and what to know before submitting."""
     parts: list[RenderableType] = [_headline(preview), _tasks(preview), _days(preview)]
+    if preview.lanes:
+        parts.append(_lanes(preview))
     parts += [Text(f"Warning: {warning.message}", style="yellow") for warning in preview.warnings]
     return Group(*parts)
 
@@ -53,6 +55,16 @@ def _days(preview: Preview) -> Table:
             str(line.data_date), str(line.planned_date), f"{line.instances:,}", f"{line.skipped:,}"
         )
     _note_rest(table, len(preview.days) - DAYS_SHOWN, "days")
+    return table
+
+
+def _lanes(preview: Preview) -> Table:
+    table = Table("Group", "Data dates, one after the other")
+    for name in ("Dates", "Instances"):
+        table.add_column(name, justify="right")
+    for line in preview.lanes:
+        dates = f"{line.first_data_date} to {line.last_data_date}"
+        table.add_row(str(line.number), dates, f"{line.days:,}", f"{line.instances:,}")
     return table
 
 

@@ -1,4 +1,4 @@
-"""What a backfill plan asks for: read from a mapping, checked field by field (B2, B3, B6–B8, B11).
+"""What a backfill plan asks for, read and checked field by field (B2, B3, B6–B8, B10, B11).
 
 Pure: which tasks exist and what their schedules say is looked at later, by context.py.
 """
@@ -19,6 +19,7 @@ MAX_TASKS = 2_000
 MAX_PERIODS = 10
 MAX_PERIOD_DAYS = 3_660  # ten years
 MAX_CELLS = 10_000_000
+MIN_GROUPS, MAX_GROUPS = 2, 10
 
 FIRST_DATE = date(1970, 1, 1)
 LAST_DATE = date(2199, 12, 31)
@@ -65,6 +66,13 @@ class Order(StrEnum):
     DESCENDING = "descending"
 
 
+class RunMode(StrEnum):
+    """What lets an instance start, beside its dependencies (B10)."""
+
+    BY_DEPENDENCY = "by_dependency"  # nothing else
+    DAY_BY_DAY = "day_by_day"  # every instance of the day before has succeeded
+
+
 class FutureRuns(StrEnum):
     """When instances planned in the future run (B7)."""
 
@@ -95,7 +103,9 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class PlanSpec:
-    """A checked request. `downstream_task_ids` empty means the whole downstream."""
+    """A checked request. `downstream_task_ids` empty means the whole downstream; `groups`, None
+    or 2 to 10, is how many lanes of dates run side by side in a plan that runs day by day.
+    """
 
     entry: Entry
     periods: tuple[Period, ...]
@@ -107,6 +117,8 @@ class PlanSpec:
     dependency_check: DependencyCheck = DependencyCheck.ALL
     order: Order = Order.ASCENDING
     future_runs: FutureRuns = FutureRuns.WHEN_DUE
+    run_mode: RunMode = RunMode.BY_DEPENDENCY
+    groups: int | None = None
 
     @classmethod
     def from_mapping(cls, data: object, *, today: date | None = None) -> PlanSpec:
@@ -141,6 +153,8 @@ class PlanSpec:
             "dependency_check": self.dependency_check.value,
             "order": self.order.value,
             "future_runs": self.future_runs.value,
+            "run_mode": self.run_mode.value,
+            "groups": self.groups,
         }
         if self.downstream_task_ids:
             mapping["downstream_task_ids"] = list(self.downstream_task_ids)
@@ -158,6 +172,8 @@ KEYS = (
     "dependency_check",
     "order",
     "future_runs",
+    "run_mode",
+    "groups",
 )
 
 E = TypeVar("E", bound=StrEnum)
@@ -262,6 +278,7 @@ def _read_spec(reader: _Reader, data: object, today: date | None) -> PlanSpec | 
     time_until = reader.time(fields.get("time_until"), "time_until", DAY_END)
     if time_until < time_from:
         reader.fault("time_until", f"This is before the start, {time_from:%H:%M}.")
+    run_mode = reader.choice(fields.get("run_mode"), "run_mode", RunMode, RunMode.BY_DEPENDENCY)
     return PlanSpec(
         entry=entry or Entry(EntryKind.PROJECT),
         periods=periods,
@@ -280,7 +297,23 @@ def _read_spec(reader: _Reader, data: object, today: date | None) -> PlanSpec | 
         future_runs=reader.choice(
             fields.get("future_runs"), "future_runs", FutureRuns, FutureRuns.WHEN_DUE
         ),
+        run_mode=run_mode,
+        groups=_read_groups(reader, fields.get("groups"), run_mode),
     )
+
+
+def _read_groups(reader: _Reader, value: object, run_mode: RunMode) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        reader.fault("groups", "This must be a whole number, or null for one date after the other.")
+    elif not MIN_GROUPS <= value <= MAX_GROUPS:
+        reader.fault("groups", f"From {MIN_GROUPS} to {MAX_GROUPS} groups can run side by side.")
+    elif run_mode is not RunMode.DAY_BY_DAY:
+        reader.fault("groups", f"Dates are grouped only in the run mode {RunMode.DAY_BY_DAY}.")
+    else:
+        return value
+    return None
 
 
 def _read_entry(reader: _Reader, value: object) -> Entry | None:

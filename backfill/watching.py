@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from itertools import groupby
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,7 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from backfill.models import PlanTask
+from backfill.day_progress import DayProgress, DayState, days_progress
+from backfill.models import Plan, PlanTask
 from backfill.progress import Progress, progress_of, tasks_progress
 from backfill.settling import settle_plans
 from backfill.states import PlanState
@@ -35,6 +37,7 @@ def watch_plan(plan_id: int, console: Console, *, give_up: Callable[[], bool]) -
         row.task_id: f"{row.task.workflow.name}/{row.task.name}"
         for row in PlanTask.objects.filter(plan=plan_id).select_related("task__workflow")
     }
+    plan = Plan.objects.get(pk=plan_id)
     began = time.monotonic()
     if not console.is_terminal:
         return _follow(plan_id, give_up, _writer(console, began))
@@ -42,7 +45,7 @@ def watch_plan(plan_id: int, console: Console, *, give_up: Callable[[], bool]) -
 
         def draw(progress: Progress) -> None:
             shown = _bars(tasks_progress(plan_id), labels, progress, time.monotonic() - began)
-            live.update(shown, refresh=True)
+            live.update(Group(shown, *_lanes(days_progress(plan))), refresh=True)
 
         return _follow(plan_id, give_up, draw)
 
@@ -102,6 +105,19 @@ def _bars(
         table.add_row(f"… and {len(by_task) - TASKS_SHOWN:,} more tasks")
     table.add_row("[bold]all[/bold]", *_row(whole))
     return Group(table, Text(f"{seconds:5.1f} s  {summary(whole)}", style="dim"))
+
+
+def _lanes(days: list[DayProgress]) -> list[RenderableType]:
+    """Where each lane of a plan that runs day by day is."""
+    lines: list[RenderableType] = []
+    for number, lane in groupby(days, key=lambda day: day.lane):
+        listed = list(lane)
+        done = sum(day.state is DayState.DONE for day in listed)
+        present = next((day for day in listed if day.state is not DayState.DONE), None)
+        at = f", at data date {present.data_date}" if present else ""
+        held = ", held up by a failure" if present and present.state is DayState.BLOCKED else ""
+        lines.append(Text(f"Group {number}: {done:,} of {len(listed):,} dates done{at}{held}"))
+    return lines
 
 
 def _row(progress: Progress) -> tuple[RenderableType, str, str]:

@@ -1,7 +1,8 @@
 """Creation: new instances with their edges, by COPY, for generation and expansion alike.
 
 Instances that wait for others made with them are made WAITING_UPSTREAM: what nobody sees yet cannot
-have succeeded. All others are made NOT_RUN; `engine.set_going` takes them from there.
+have succeeded. All others are made NOT_RUN; `engine.set_going` takes them from there, and
+`engine.go_on_with_days` those whose day is not open.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class NewInstance:
     inline: bool
     dry: bool
     not_before: datetime
+    day_id: int | None = None  # a BatchDay, in a batch that runs day by day
+    awaits_day: bool = False  # its day is not open: engine.go_on_with_days lets it go on
     edges: tuple[NewEdge, ...] = ()
 
     @property
@@ -66,6 +69,8 @@ _INSTANCE_COLUMNS = (
     "task_id",
     "version_id",
     "batch_id",
+    "day_id",
+    "awaits_day",
     "kind",
     "scheduled_at",
     "data_date",
@@ -251,10 +256,12 @@ def _instance_lines(
     """Yield the lines of the rows, in the order of _INSTANCE_COLUMNS."""
     batch = _NULL if batch_id is None else batch_id
     for pk, row, is_blocked in zip(ids, rows, blocked, strict=True):
-        waits = is_blocked and row.not_before <= now
+        waits = is_blocked and row.not_before <= now and not row.awaits_day
+        day = _NULL if row.day_id is None else row.day_id
         state = State.WAITING_UPSTREAM if waits else State.NOT_RUN
         yield (
-            f"{pk}\t{row.project_id}\t{row.task_id}\t{row.version_id}\t{batch}\t{row.kind.value}"
+            f"{pk}\t{row.project_id}\t{row.task_id}\t{row.version_id}\t{batch}"
+            f"\t{day}\t{row.awaits_day}\t{row.kind.value}"
             f"\t{row.scheduled_at}\t{row.data_date}\t{row.local_time}\t{state.value}\t\t"
             f"\t{row.dry}\t{row.inline}\t{row.resource_group_id}\t{row.priority}\t{row.sort_key}"
             f"\t{row.retry_limit}\t0\t0\t0\t{{}}\t{row.not_before}\t{now}\t{now}\n"

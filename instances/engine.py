@@ -1,7 +1,8 @@
 """The step that follows every change: look at what may go on, and give it slots.
 
 `settle` is the one way through the house after something changed: readiness in the transaction of
-the change, dispatch after its commit. Should the process die in between, the sweep dispatches.
+the change; days that it may have finished, and dispatch, after its commit. Should the process die
+in between, the sweep does the rest.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from functools import partial
 
 from django.db import transaction
 
-from instances import transitions
+from instances import days, transitions
 from instances.dispatch import dispatch
 from instances.locking import blocked_ids, downstream_ids, lock_instances
 from instances.prepared import prepared_cursor
-from instances.readiness import advance, woken_by
+from instances.readiness import Advanced, advance, woken_by
 from projects import clock
 from projects.bulk import repeat_on_deadlock
 
@@ -35,17 +36,22 @@ def settle(
     freed_groups: resource groups that got a slot back. freed_tasks: tasks with a limit of which one
     execution less runs. Call inside the transaction of the change.
     """
-    candidates = {*ids, *woken_by(succeeded)}
-    groups = {*freed_groups, *advance(sorted(candidates), now=now)}
+    woken = woken_by(succeeded)
+    advanced = advance(sorted({*ids, *woken.ids}), now=now)
+    groups = {*freed_groups, *advanced.groups}
+    day_ids = woken.days | advanced.days
+    if groups or day_ids:
+        # Robust: what is committed is done, whatever becomes of this. The sweep does it too.
+        transaction.on_commit(partial(_go_on, day_ids, groups, set(freed_tasks)), robust=True)
+
+
+def _go_on(day_ids: set[int], group_ids: set[int], task_ids: set[int]) -> None:
+    # The days first, so that what they open is among those who get a slot by its priority. The
+    # tasks after the commit: who became ready before, in whatever group, still saw the task full;
+    # who does after sees that it is not.
+    groups = group_ids | _go_on_with_days(day_ids) | _groups_waiting_for(task_ids)
     if groups:
-        # Robust: what is committed is done, whatever becomes of this. The sweep dispatches too.
-        transaction.on_commit(partial(_dispatch_now, groups, set(freed_tasks)), robust=True)
-
-
-def _dispatch_now(group_ids: set[int], task_ids: set[int]) -> None:
-    # Looked up after the commit: who became ready before, in whatever group, still saw the task
-    # full; who does after sees that it is not.
-    dispatch(group_ids | _groups_waiting_for(task_ids), now=clock.now())
+        dispatch(groups, now=clock.now())
 
 
 def _groups_waiting_for(task_ids: set[int]) -> set[int]:
@@ -87,6 +93,46 @@ def hold_back_below(ids: Iterable[int], *, now: datetime) -> list[int]:
     below = set(downstream_ids(chosen)) - chosen
     # And looked at after these were locked: a dependency may have been removed meanwhile.
     return transitions.hold_back(blocked_ids(lock_instances(below)), now=now)
+
+
+def go_on_with_days(day_ids: Iterable[int]) -> int:
+    """Do what is to be done about the days of batches, and dispatch; return the executions made.
+
+    Call outside of a transaction, after the commit of what was done in the days.
+    """
+    groups = _go_on_with_days(day_ids)
+    return dispatch(groups, now=clock.now()) if groups else 0
+
+
+def _go_on_with_days(day_ids: Iterable[int]) -> set[int]:
+    """Let instances of open days go on, open the days after those that are done, and so forth.
+
+    Returns the resource groups in which instances became ready. Bounded transactions: one for a
+    day that opens, one for each few thousand instances that are let go on.
+    """
+    groups: set[int] = set()
+    left = set(day_ids)
+    while left:
+        look = days.look_at(left)
+        left = set()
+        for day_id in look.awaited:
+            while ids := days.awaiting(day_id):
+                advanced = _release(ids)
+                groups |= advanced.groups
+                left |= advanced.days
+            left.add(day_id)  # by now it may be done
+        for day_id in look.done:
+            left.update(days.open_next(day_id, now=clock.now()))
+    return groups
+
+
+@repeat_on_deadlock
+@transaction.atomic
+def _release(ids: list[int]) -> Advanced:
+    """Let instances go on whose day is open."""
+    lock_instances(ids)
+    transitions.release(ids)
+    return advance(ids, now=clock.now())
 
 
 def groups_of(ids: Iterable[int]) -> set[int]:

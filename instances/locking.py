@@ -13,6 +13,11 @@ from instances.states import State
 # may.
 MAY_START = "(b.paused_at IS NULL AND (b.stopped_at IS NULL OR i.waiting_since > b.stopped_at))"
 
+# SQL, for an instance `i`: it has a day, which has not opened (B10).
+DAY_CLOSED = """(i.day_id IS NOT NULL AND (
+            SELECT d.opened_at IS NULL FROM instances_batchday d WHERE d.id = i.day_id
+        ))"""
+
 # SQL, for an instance `i`: an edge that was not removed has no upstream, or one that is not
 # SUCCESS (design §5.1).
 BLOCKED = """EXISTS (

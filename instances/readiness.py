@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from instances import transitions
-from instances.locking import BLOCKED, MAY_START, lock_instances
+from instances.locking import BLOCKED, DAY_CLOSED, MAY_START, lock_instances
 from instances.prepared import prepared_cursor
 from instances.states import PENDING, State
 
@@ -20,7 +21,7 @@ from instances.states import PENDING, State
 # what they can do least about. Instances of a stopped or paused batch stay as they are.
 _TARGETS = f"""
     SELECT i.id, i.resource_group_id, i.state, CASE
-        WHEN i.not_before > %(now)s THEN 'NOT_RUN'
+        WHEN i.not_before > %(now)s OR {DAY_CLOSED} THEN 'NOT_RUN'
         WHEN {BLOCKED} THEN 'WAITING_UPSTREAM'
         WHEN i.inline THEN 'SUCCESS'
         ELSE 'WAITING_EXECUTION'
@@ -30,15 +31,31 @@ _TARGETS = f"""
 """
 
 
-def advance(ids: Iterable[int], *, now: datetime) -> set[int]:
-    """Move those of `ids` that wait to the state that the rows call for.
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """groups: resource groups in which instances became ready. days: those that may be done now,
+    as inline instances of theirs succeeded.
+    """
 
-    Returns the resource groups of those that became ready.
+    groups: set[int] = field(default_factory=set)
+    days: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """What successes may let go on: instances, in id order, and the days that may be done now."""
+
+    ids: list[int]
+    days: set[int]
+
+
+def advance(ids: Iterable[int], *, now: datetime) -> Advanced:
+    """Move those of `ids` that wait to the state that the rows call for.
 
     An inline instance that is ready succeeds, and what waits for it is looked at in the same
     transaction. Call inside a transaction. Queries: a constant number a level of inline instances.
     """
-    groups: set[int] = set()
+    advanced = Advanced()
     candidates = list(ids)
     while candidates:
         # All of them, whatever their state: a filter on it would be judged by what was committed
@@ -52,9 +69,11 @@ def advance(ids: Iterable[int], *, now: datetime) -> set[int]:
             transitions.move(targets[state], state, now=now)
         ready = targets[State.WAITING_EXECUTION]
         for pk in transitions.move(ready, State.WAITING_EXECUTION, now=now):
-            groups.add(ready[pk])
-        candidates = woken_by(transitions.succeed_inline(targets[State.SUCCESS], now=now))
-    return groups
+            advanced.groups.add(ready[pk])
+        woken = woken_by(transitions.succeed_inline(targets[State.SUCCESS], now=now))
+        advanced.days.update(woken.days)
+        candidates = woken.ids
+    return advanced
 
 
 def misplaced(ids: Iterable[int], *, now: datetime) -> list[int]:
@@ -62,8 +81,8 @@ def misplaced(ids: Iterable[int], *, now: datetime) -> list[int]:
     return sorted(pk for found in _targets(ids, now=now).values() for pk in found)
 
 
-def woken_by(succeeded: Iterable[int]) -> list[int]:
-    """Return the instances that may go on now that `succeeded` are SUCCESS, in id order.
+def woken_by(succeeded: Iterable[int]) -> Woken:
+    """Return what may go on now that `succeeded` are SUCCESS.
 
     First, edges that found no upstream are pointed at plan instances that succeeded on their slot:
     to who waits for a slot, a plan that filled it is as good as the periodic instance that never
@@ -71,7 +90,7 @@ def woken_by(succeeded: Iterable[int]) -> list[int]:
     """
     ids = list(succeeded)
     if not ids:
-        return []
+        return Woken([], set())
     with prepared_cursor() as cursor:
         cursor.execute(
             """
@@ -83,15 +102,22 @@ def woken_by(succeeded: Iterable[int]) -> list[int]:
                     AND e.upstream_id IS NULL AND NOT e.within_batch
                 RETURNING e.instance_id, e.removed_at
             )
-            SELECT instance_id FROM pointed WHERE removed_at IS NULL
+            SELECT instance_id, NULL::bigint FROM pointed WHERE removed_at IS NULL
             UNION
-            SELECT instance_id FROM instances_edge
+            SELECT instance_id, NULL FROM instances_edge
             WHERE upstream_id = ANY(%s) AND removed_at IS NULL
-            ORDER BY instance_id
+            UNION
+            SELECT NULL, day_id FROM instances_instance
+            WHERE id = ANY(%s) AND day_id IS NOT NULL
+            ORDER BY 1
             """,
-            [ids, ids],
+            [ids, ids, ids],
         )
-        return [row[0] for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return Woken(
+        [instance_id for instance_id, _ in rows if instance_id is not None],
+        {day_id for _, day_id in rows if day_id is not None},
+    )
 
 
 def _targets(ids: Iterable[int], *, now: datetime) -> dict[State, dict[int, int]]:

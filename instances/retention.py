@@ -37,11 +37,17 @@ _FINISHED = sorted(state.value for state in FINISHED)
 _EXPIRED = """i.ended_at < %s - make_interval(days => (CASE WHEN i.batch_id IS NULL
     THEN p.periodic_retention_days ELSE p.backfill_retention_days END)::int)"""
 
-# SQL, for an instance `i`: nobody unfinished waits for it.
+_FINISHED_LIST = ", ".join(f"'{state}'" for state in _FINISHED)
+
+# SQL, for an instance `i`: nobody unfinished waits for it, by an edge or as later days of its batch
+# wait for its day: without a failure that holds them back they would start.
 _NOT_NEEDED = f"""NOT EXISTS (
     SELECT FROM instances_edge e JOIN instances_instance d ON d.id = e.instance_id
     WHERE e.upstream_id = i.id AND e.removed_at IS NULL
-        AND d.state NOT IN ({", ".join(f"'{state}'" for state in _FINISHED)}))"""
+        AND d.state NOT IN ({_FINISHED_LIST}))
+    AND NOT EXISTS (
+    SELECT FROM instances_batchday d JOIN instances_instance o ON o.batch_id = d.batch_id
+    WHERE d.id = i.day_id AND d.done_at IS NULL AND o.state NOT IN ({_FINISHED_LIST}))"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The sweep: the safety net under every wake-up (design §5.2).
 
 Every few seconds it looks at instances whose clock has come, at what waits for recent successes,
-at a window of the waiting ones, and at groups with free slots. Its work is bounded: it depends on
-what happened lately and on the window, not on how much exists.
+at a window of the waiting ones, at days of batches that go on, and at groups with free slots. Its
+work is bounded: it depends on what happened lately and on the window, not on how much exists.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from instances import transitions
+from instances import days, transitions
 from instances.creation import resolve_edges_of
 from instances.dispatch import dispatch
-from instances.engine import settle
+from instances.engine import go_on_with_days, settle
 from instances.locking import MAY_START, lock_instances
 from instances.operations.pausing import take_back_paused
 from instances.operations.terminating import end_stopped
@@ -27,7 +27,7 @@ from projects.bulk import repeat_on_deadlock
 RECENT = timedelta(minutes=2)
 # Instances taken at a time; what is beyond comes with the next sweep.
 BATCH_SIZE = 5_000
-# Waiting instances looked at anew each sweep whatever happened, round and round.
+# Waiting instances, and days, looked at anew each sweep whatever happened, round and round.
 WINDOW = 500
 
 
@@ -45,6 +45,7 @@ class Swept:
 
 
 _window_after = 0  # where this process's window over the waiting instances goes on
+_days_after = 0  # and that over the days
 
 
 def sweep(*, now: datetime) -> Swept:
@@ -52,7 +53,7 @@ def sweep(*, now: datetime) -> Swept:
     clocked = _start_clocked(now=now)
     woken = _wake(_left_behind(now=now), now=now) + _wake(_next_window(), now=now)
     take_back_paused()
-    dispatched = dispatch(_groups_with_ready(), now=now)
+    dispatched = go_on_with_days(_next_days()) + dispatch(_groups_with_ready(), now=now)
     return Swept(clocked, woken, dispatched, end_stopped(now=now))
 
 
@@ -63,7 +64,7 @@ def _start_clocked(*, now: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT i.id FROM instances_instance i LEFT JOIN instances_batch b ON b.id = i.batch_id"
-            " WHERE i.state IN ('NOT_RUN', 'RETRYING') AND i.not_before <= %s"
+            " WHERE i.state IN ('NOT_RUN', 'RETRYING') AND NOT i.awaits_day AND i.not_before <= %s"
             f" AND {MAY_START} ORDER BY i.not_before LIMIT %s",
             [now, BATCH_SIZE],
         )
@@ -109,7 +110,7 @@ def _left_behind(*, now: datetime) -> list[int]:
             " ORDER BY ended_at DESC LIMIT %s",
             [now - RECENT, BATCH_SIZE],
         )
-        return woken_by(row[0] for row in cursor.fetchall())
+        return woken_by(row[0] for row in cursor.fetchall()).ids
 
 
 @repeat_on_deadlock
@@ -126,6 +127,14 @@ def _next_window() -> list[int]:
         ids = [row[0] for row in cursor.fetchall()]
     _window_after = ids[-1] if len(ids) == WINDOW else 0
     resolve_edges_of(ids)
+    return ids
+
+
+def _next_days() -> list[int]:
+    """Return the next few days that go on: there are few of them, at most one a lane."""
+    global _days_after
+    ids = days.going_on(after=_days_after, limit=WINDOW)
+    _days_after = ids[-1] if len(ids) == WINDOW else 0
     return ids
 
 

@@ -178,6 +178,18 @@ def hold_back(ids: Iterable[int], *, now: datetime) -> list[int]:
     return held
 
 
+def release(ids: Iterable[int]) -> None:
+    """Note that the instances' day has opened: from now on their clocks are looked at.
+
+    They must be locked, and be advanced in the same transaction.
+    """
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            "UPDATE instances_instance SET awaits_day = false WHERE id = ANY(%s) AND awaits_day",
+            [list(ids)],
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What follows a failed execution: try again at `retry_at`, or give up when it is None."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from instances.models import Edge, Execution, Instance
+from django.db.models import Count
+
+from instances.models import BatchDay, Edge, Execution, Instance
 from instances.states import LIVE, State
 from projects.access import Actor, scope
 from workflows.choices import TaskStatus
@@ -19,6 +22,7 @@ class Reason(StrEnum):
     """What kind of thing holds an instance back."""
 
     TIME = "time"  # its planned time, or its next try, has not come
+    DAY = "day"  # its day has not opened: an earlier one of its plan is not done
     STOPPED = "stopped"  # its plan was terminated
     PAUSED = "paused"  # its plan is paused
     UPSTREAM = "upstream"  # an upstream instance has not succeeded
@@ -46,7 +50,7 @@ class Blocker:
 
 
 def why_waiting(instance: Instance, *, actor: Actor, now: datetime) -> list[Blocker]:
-    """Return what holds the instance back; empty when nothing does. At most six queries.
+    """Return what holds the instance back; empty when nothing does. At most eight queries.
 
     Upstream instances of projects that the actor does not see are named by id alone (P2).
     """
@@ -54,14 +58,15 @@ def why_waiting(instance: Instance, *, actor: Actor, now: datetime) -> list[Bloc
         case State.FROZEN:
             return [Blocker(Reason.FROZEN, "An operator has frozen it; unfreeze it to go on.")]
         case State.NOT_RUN | State.RETRYING if instance.not_before > now:
-            return [Blocker(Reason.TIME, _time_text(instance), scheduled_at=instance.not_before)]
+            time = Blocker(Reason.TIME, _time_text(instance), scheduled_at=instance.not_before)
+            return [time, *_day(instance)]
         case State.WAITING_EXECUTION:
             return _paused(instance) or _waiting_for_a_slot(instance)
         case State.RETRYING:
             return _paused(instance)
         case State.NOT_RUN | State.WAITING_UPSTREAM | State.WAITING_EVENT:
             held = _stopped(instance) or _paused(instance)
-            return held + _waiting_for_upstream(instance, actor)
+            return held + _day(instance) + _waiting_for_upstream(instance, actor)
     return []
 
 
@@ -84,6 +89,29 @@ def _paused(instance: Instance) -> list[Blocker]:
     if batch is None or batch.paused_at is None:
         return []
     return [Blocker(Reason.PAUSED, f"The plan {batch.name} is paused; resume it to go on.")]
+
+
+def _day(instance: Instance) -> list[Blocker]:
+    """What holds the instance's day back: the one that goes on in its lane."""
+    day = instance.day
+    if day is None or day.opened_at is not None:
+        return []
+    lane = BatchDay.objects.filter(batch=day.batch_id, lane=day.lane)
+    present = lane.filter(opened_at__isnull=False).order_by("position").last()
+    assert present is not None  # the first of a lane is open from the start
+    others = Instance.objects.filter(day=present).exclude(state=State.SUCCESS).order_by()
+    left = Counter(dict(others.values_list("state").annotate(Count("id"))))
+    between = day.position - present.position - 1
+    if left:
+        failed = f", {left[State.FAILED]:,} failed" if left[State.FAILED] else ""
+        why = f"{left.total():,} of its instances are not success{failed}"
+    elif present.made_at is None:
+        why = "its instances are still being made"
+    else:
+        why = "the next day opens within seconds"
+    then = f"; {between:,} more days come between" if between else ""
+    text = f"Its day has not opened. Its group is at what is planned on {present.day}: {why}{then}."
+    return [Blocker(Reason.DAY, text)]
 
 
 def _waiting_for_upstream(instance: Instance, actor: Actor) -> list[Blocker]:

@@ -44,6 +44,11 @@ TONES: Mapping[str, str] = {
     "paused": "amber",
     "completed": "green",
     "terminated": "red",
+    # days of plans
+    "day:waiting": "slate",
+    "day:open": "blue",
+    "day:blocked": "red",
+    "day:done": "green",
 }
 
 

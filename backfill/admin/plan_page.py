@@ -13,11 +13,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from backfill.admin.lanes_picture import picture
 from backfill.admin.operating import offered
 from backfill.admin.wizard import CHOICES
+from backfill.day_progress import DayState, days_progress
 from backfill.models import Plan, PlanTask, Skip
 from backfill.progress import Progress, progress_of, tasks_progress
-from backfill.spec import EntryKind
+from backfill.spec import EntryKind, RunMode
 from backfill.states import ALLOWING, PlanState, SkipReason
 from instances.admin.order import PROGRESS_ORDER
 from instances.models import Instance
@@ -88,6 +90,8 @@ def live_context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
         "lines": lines[:MOST_TASKS],
         "more_lines": max(0, len(lines) - MOST_TASKS),
         "skips": [(SkipReason(row["reason"]).label, row["number"]) for row in skips],
+        "lanes": picture(days_progress(plan), f"{list_url}?plan={plan.pk}"),
+        "day_states": [(one.label, tone_of(f"day:{one.value}")) for one in DayState],
         "matrix": _matrix(plan, lines),
     }
 
@@ -210,9 +214,16 @@ def _configuration(request: HttpRequest, plan: Plan) -> list[tuple[str, str]]:
         ("Periods", periods),
         ("Time of day", f"{spec['time_from']} – {spec['time_until']}"),
         ("Dependency check", words["dependency_check"]),
+        ("Run mode", _run_mode_words(spec, words["run_mode"])),
         ("Order", words["order"]),
         ("Future instances run", words["future_runs"].lower()),
     ]
+
+
+def _run_mode_words(spec: Mapping[str, Any], label: str) -> str:
+    if spec["run_mode"] == RunMode.DAY_BY_DAY and spec["groups"]:
+        return f"{label}, {spec['groups']} groups side by side"
+    return label
 
 
 def _entry_words(request: HttpRequest, entry: Mapping[str, Any], plan: Plan) -> str:

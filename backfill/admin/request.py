@@ -21,6 +21,7 @@ from backfill.spec import (
     FutureRuns,
     Order,
     RangeBy,
+    RunMode,
     Scope,
 )
 
@@ -38,6 +39,8 @@ _STEP_OF = {
     "dependency_check": 2,
     "order": 2,
     "future_runs": 2,
+    "run_mode": 2,
+    "groups": 2,
     "name": 3,
     "description": 3,
 }
@@ -61,6 +64,8 @@ class PlanRequest:
     dependency_check: str = DependencyCheck.ALL.value
     order: str = Order.ASCENDING.value
     future_runs: str = FutureRuns.WHEN_DUE.value
+    run_mode: str = RunMode.BY_DEPENDENCY.value
+    groups: str = ""
     name: str = ""
     description: str = ""
     errors: dict[str, list[str]] = field(default_factory=dict)
@@ -88,6 +93,8 @@ class PlanRequest:
             dependency_check=data.get("dependency_check", DependencyCheck.ALL.value),
             order=data.get("order", Order.ASCENDING.value),
             future_runs=data.get("future_runs", FutureRuns.WHEN_DUE.value),
+            run_mode=data.get("run_mode", RunMode.BY_DEPENDENCY.value),
+            groups=data.get("groups", "").strip(),
             name=data.get("name", "").strip(),
             description=data.get("description", "").strip(),
         )
@@ -111,6 +118,8 @@ class PlanRequest:
             dependency_check=spec["dependency_check"],
             order=spec["order"],
             future_runs=spec["future_runs"],
+            run_mode=spec["run_mode"],
+            groups=str(spec["groups"] or ""),
             name=plan.name,
             description=plan.description,
         )
@@ -144,7 +153,12 @@ class PlanRequest:
             "dependency_check": self.dependency_check,
             "order": self.order,
             "future_runs": self.future_runs,
+            "run_mode": self.run_mode,
         }
+        # Not shown in the other mode, so whatever stands there is not meant.
+        if self.run_mode == RunMode.DAY_BY_DAY and self.groups:
+            number = _number(self.groups)
+            mapping["groups"] = self.groups if number is None else number
         if self.scope != Scope.SELECTED and self.chosen_downstream():
             mapping["downstream_task_ids"] = self.chosen_downstream()
         return mapping

@@ -16,13 +16,16 @@ from backfill.models import Plan
 from backfill.plans import create_plan, submit_plan, update_plan
 from backfill.preview import preview
 from backfill.spec import (
+    MAX_GROUPS,
     MAX_PERIODS,
+    MIN_GROUPS,
     DependencyCheck,
     EntryKind,
     FutureRuns,
     Order,
     PlanSpec,
     RangeBy,
+    RunMode,
     Scope,
 )
 from projects import clock
@@ -62,6 +65,15 @@ CHOICES: dict[str, list[tuple[str, str, str]]] = {
     "order": [
         (Order.ASCENDING, "Oldest first", "Where dependencies leave a choice."),
         (Order.DESCENDING, "Newest first", "Where dependencies leave a choice."),
+    ],
+    "run_mode": [
+        (RunMode.BY_DEPENDENCY, "By dependency", "As soon as what it waits for has succeeded."),
+        (
+            RunMode.DAY_BY_DAY,
+            "Day by day",
+            "A date starts after every instance of the one before it succeeded; a failure holds "
+            "the later ones.",
+        ),
     ],
     "future_runs": [
         (FutureRuns.WHEN_DUE, "When they are due", "Future instances wait for their time."),
@@ -205,6 +217,7 @@ def _show(
         "periods_json": json.dumps(_period_rows(wanted)),
         "period_faults": wanted.errors.get("periods", []),
         "most_periods": MAX_PERIODS,
+        "group_numbers": [str(number) for number in range(MIN_GROUPS, MAX_GROUPS + 1)],
         "faults": {name: wanted.errors_of(name) for name in _FIELDS},
         "other_errors": wanted.other_errors(),
         "candidates": _candidates(request, wanted, project),
@@ -227,6 +240,8 @@ _FIELDS = (
     "dependency_check",
     "order",
     "future_runs",
+    "run_mode",
+    "groups",
     "name",
     "description",
 )

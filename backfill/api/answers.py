@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from backfill.day_progress import DayProgress, DayState
 from backfill.models import Plan
 from backfill.progress import Progress
 from backfill.states import PlanState, SkipReason
@@ -91,6 +92,19 @@ class DayAnswer(serializers.Serializer):
     data_date = serializers.DateField()
     instances = serializers.IntegerField()
     skipped = serializers.IntegerField()
+    lane = serializers.IntegerField(
+        allow_null=True, help_text="Its group, when the plan runs day by day."
+    )
+
+
+class LaneAnswer(serializers.Serializer):
+    """Dates that run one after the other, from the first to the last."""
+
+    number = serializers.IntegerField()
+    first_data_date = serializers.DateField()
+    last_data_date = serializers.DateField()
+    days = serializers.IntegerField()
+    instances = serializers.IntegerField()
 
 
 class TaskLineAnswer(serializers.Serializer):
@@ -146,6 +160,9 @@ class PreviewAnswer(serializers.Serializer):
     )
     level_count = serializers.IntegerField(help_text="Tasks of the longest chain.")
     days = DayAnswer(many=True)
+    lanes = LaneAnswer(
+        many=True, help_text="The groups of a plan that runs day by day, side by side."
+    )
     tasks = TaskLineAnswer(many=True)
     first_cells = CellLineAnswer(many=True, help_text="In the expected order of their start.")
     downstream = ChoiceAnswer(many=True)
@@ -170,6 +187,24 @@ class PlanTaskAnswer(serializers.Serializer):
     progress = ProgressAnswer()
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class PlanDayAnswer(serializers.Serializer):
+    """A day of a plan that runs day by day. It opens when the one before it in its lane is done."""
+
+    lane = serializers.IntegerField()
+    position = serializers.IntegerField(help_text="Its place in the lane, from 0 on.")
+    planned_date = serializers.DateField()
+    data_date = serializers.DateField()
+    state = serializers.ChoiceField(choices=DayState.choices)
+    instances = serializers.IntegerField(source="total", help_text="As many as are made.")
+    left = serializers.IntegerField(help_text="Instances that are other than SUCCESS.")
+    by_state = serializers.SerializerMethodField()
+    opened_at = serializers.DateTimeField(allow_null=True)
+
+    @extend_schema_field(serializers.DictField(child=serializers.IntegerField()))
+    def get_by_state(self, day: DayProgress) -> dict[str, int]:
+        return {state.value: count for state, count in day.by_state.items()}
 
 
 class CellAnswer(serializers.Serializer):

@@ -1,4 +1,4 @@
-"""Backfill plans over the API (B1, B2, B6, B8, B11, B16, B21 to B23, B25)."""
+"""Backfill plans over the API (B1, B2, B6, B8, B10, B11, B16, B21 to B23, B25)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from backfill.api.answers import (
     CellAnswer,
     PlanAnswer,
+    PlanDayAnswer,
     PlanTaskAnswer,
     PreviewAnswer,
     progress_answer,
@@ -31,6 +32,7 @@ from backfill.control import (
     terminate_plan,
     terminate_plans,
 )
+from backfill.day_progress import days_progress
 from backfill.filters import PlanFilter
 from backfill.models import Plan, PlanTask
 from backfill.plans import create_plan, delete_draft, submit_plan, update_plan
@@ -38,6 +40,7 @@ from backfill.preview import preview
 from backfill.progress import progress_of, tasks_progress
 from backfill.spec import PlanSpec
 from backfill.states import SkipReason
+from instances.models import BatchDay
 from instances.states import State
 from projects import clock
 from projects.access import projects_with
@@ -52,7 +55,8 @@ from projects.refusals import Invalid
 
 _SPEC_HELP = (
     'What to run: {"entry": {"kind": "tasks", "ids": [1]}, "periods": [{"first": "2026-01-01", '
-    '"last": "2026-01-07"}], "scope": "selected_and_downstream", …}.'
+    '"last": "2026-01-07"}], "scope": "selected_and_downstream", "run_mode": "day_by_day", '
+    '"groups": 3, …}.'
 )
 
 
@@ -252,6 +256,16 @@ class BackfillViewSet(ListRead):
                 for row in page
             ]
         )
+
+    @extend_schema(responses=PlanDayAnswer(many=True), filters=False)
+    @action(detail=True, pagination_class=LongPagination)
+    def days(self, request: Request, pk: str) -> Response:
+        """List the days of a plan that runs day by day, lane by lane, and how far each has come."""
+        plan = self.find(self.get_queryset())
+        rows = BatchDay.objects.filter(batch=plan.batch_id).order_by("lane", "position", "id")
+        page = self.paginate_queryset(rows) or []
+        found = days_progress(plan, page)
+        return self.get_paginated_response(PlanDayAnswer(found, many=True).data)
 
     @extend_schema(
         responses=CellAnswer(many=True),

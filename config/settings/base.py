@@ -149,6 +149,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ExecutionState": "instances.states.ExecutionState",
         "ExecutionCause": "instances.states.Cause",
         "PlanState": "backfill.states.PlanState",
+        "PlanDayState": "backfill.day_progress.DayState",
         "SkipReason": "backfill.states.SkipReason",
         "TaskStatus": "workflows.choices.TaskStatus",
         "TaskPriority": "workflows.choices.Priority",

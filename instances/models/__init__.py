@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from instances.models.batch import Batch
+from instances.models.batch_day import BatchDay
 from instances.models.edge import Edge
 from instances.models.execution import Execution
 from instances.models.instance import Instance
 from instances.models.log_chunk import LogChunk
 from instances.models.removed_dependency import RemovedDependency
 
-__all__ = ["Batch", "Edge", "Execution", "Instance", "LogChunk", "RemovedDependency"]
+__all__ = [
+    "Batch",
+    "BatchDay",
+    "Edge",
+    "Execution",
+    "Instance",
+    "LogChunk",
+    "RemovedDependency",
+]

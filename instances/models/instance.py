@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from instances.models.batch import Batch
+from instances.models.batch_day import BatchDay
 from instances.states import Kind, State
 from projects.models import Project, ResourceGroup
 from workflows.choices import Priority
@@ -21,6 +22,17 @@ class Instance(models.Model):
     batch = models.ForeignKey(
         Batch, null=True, blank=True, on_delete=models.CASCADE, related_name="instances"
     )
+    # Its day, in a batch that runs day by day. Indexed below, where there is one.
+    day = models.ForeignKey(
+        BatchDay,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="instances",
+        db_index=False,
+    )
+    # Made before its day was open, and not let go on since: nobody need look at its clock.
+    awaits_day = models.BooleanField(default=False)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     scheduled_at = models.DateTimeField(help_text="Planned time: the instant it is due.")
     data_date = models.DateField(help_text="The local date of its data: planned date minus one.")
@@ -129,7 +141,16 @@ class Instance(models.Model):
             models.Index(
                 fields=["not_before"],
                 name="instance_clocked",
-                condition=Q(state__in=["NOT_RUN", "RETRYING"]),
+                condition=Q(state__in=["NOT_RUN", "RETRYING"], awaits_day=False),
+            ),
+            # Days: what is not SUCCESS yet, and what has to be let go on when one opens.
+            models.Index(
+                fields=["day", "state"],
+                name="instance_of_day",
+                condition=Q(day__isnull=False),
+            ),
+            models.Index(
+                fields=["day", "id"], name="instance_awaits_day", condition=Q(awaits_day=True)
             ),
             # Sweep: every waiting one, round by round.
             models.Index(

@@ -7,7 +7,6 @@ from django.db import connection, transaction
 from instances import transitions
 from instances.engine import groups_of, limited_tasks_of, set_going, settle
 from instances.models import Batch
-from instances.readiness import misplaced
 from instances.states import PENDING
 from projects import clock
 from projects.bulk import repeat_on_deadlock
@@ -32,7 +31,8 @@ def resume_batch(*, batch_id: int) -> None:
     Batch.objects.filter(pk=batch_id).update(paused_at=None)
     last = 0
     while ids := _pending_after(batch_id, last):
-        set_going(misplaced(ids, now=clock.now()))
+        # Locked, all of them: who looks at one at this moment may still see the pause.
+        set_going(ids)
         last = ids[-1]
     # What was ready when the pause came wants its slots.
     with transaction.atomic():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from backfill.admin.lanes_picture import picture
+from backfill.day_progress import DayProgress, DayState
+from backfill.expanding import expand_plan
 from backfill.models import Plan
 from backfill.states import PlanState
 from instances.models import Instance
@@ -39,6 +42,8 @@ def asked(world: World, **changes: Any) -> dict[str, Any]:
         "dependency_check": "all",
         "order": "ascending",
         "future_runs": "when_due",
+        "run_mode": "by_dependency",
+        "groups": "",
         "name": "",
         "description": "",
         **changes,
@@ -75,7 +80,7 @@ def test_the_preview_tells_tasks_instances_days_order_and_warnings(
     assert not Plan.objects.filter(created_by=world.users["operator"]).exists()
 
 
-@pytest.mark.feature("B2", "B6", "B8", "B11")
+@pytest.mark.feature("B2", "B6", "B8", "B10", "B11")
 @pytest.mark.parametrize(
     ("changes", "step", "path", "message"),
     [
@@ -96,6 +101,9 @@ def test_the_preview_tells_tasks_instances_days_order_and_warnings(
         ({"time_from": "noon"}, 2, "time_from", "time of day"),
         ({"order": "random"}, 2, "order", "is not one of"),
         ({"dependency_check": "some"}, 2, "dependency_check", "is not one of"),
+        ({"run_mode": "week_by_week"}, 2, "run_mode", "is not one of"),
+        ({"run_mode": "day_by_day", "groups": "11"}, 2, "groups", "From 2 to 10 groups"),
+        ({"run_mode": "day_by_day", "groups": "many"}, 2, "groups", "a whole number"),
     ],
 )
 def test_a_fault_is_shown_at_its_field_in_its_step(
@@ -336,3 +344,54 @@ def test_only_a_draft_is_deleted(world: World, operator: Browser) -> None:
     assert kept.status == 403
     operator.post("backfill_plan_delete", world.place.plan.pk, data={"post": "yes"})
     assert set(Plan.objects.filter(project=world.place.project)) == {world.place.expanded}
+
+
+@pytest.mark.feature("B10")
+def test_groups_are_asked_for_day_by_day_alone(world: World, operator: Browser) -> None:
+    page = ask(operator, world, go="2", run_mode="day_by_day", groups="3")
+    assert '<option value="3" selected>' in page.html
+    other = ask(operator, world, run_mode="by_dependency", groups="3")
+    assert (other.context["step"], other.context["preview"].lanes) == (3, ())
+
+
+@pytest.mark.feature("B10", "B16")
+def test_a_plan_that_runs_day_by_day_shows_its_groups(world: World, operator: Browser) -> None:
+    days = {"run_mode": "day_by_day", "groups": "2"}
+    page = ask(operator, world, **days)
+    assert [lane.days for lane in page.context["preview"].lanes] == [1, 1]
+    assert "a date starts after every instance of the one before succeeded" in page.text
+    ask(operator, world, go="submit", **days)
+    plan = Plan.objects.get(created_by=world.users["operator"])
+    while expand_plan(plan.pk):
+        pass
+    page = operator.get("backfill_plan_change", plan.pk)
+    assert "Day by day, 2 groups side by side" in page.text
+    assert page.html.count('data-day="open"') == 2
+    assert "Data date 2024-05-01: open; 1 " in page.html
+    again = operator.get(NEW, like=plan.pk)
+    wanted = again.context["wanted"]
+    assert (wanted.run_mode, wanted.groups) == ("day_by_day", "2")
+
+
+@pytest.mark.feature("B10")
+@pytest.mark.parametrize("number", [1, 5, 62, 63, 200])
+def test_a_long_group_is_drawn_in_few_boxes(number: int) -> None:
+    first = date(2024, 1, 1)
+    days = [
+        DayProgress(
+            id=n,
+            lane=1,
+            position=n,
+            planned_date=first + timedelta(days=n),
+            state=DayState.DONE if n < 3 else DayState.BLOCKED if n == 3 else DayState.WAITING,
+            by_state={State.FAILED: 1} if n == 3 else {State.SUCCESS: 2},
+            opened_at=None,
+        )
+        for n in range(number)
+    ]
+    (lane,) = picture(days, "/list/?plan=1")
+    assert 1 <= len(lane.boxes) <= 62
+    assert [box.state for box in lane.boxes].count(DayState.BLOCKED) == (number > 3)
+    assert lane.boxes[0].title.startswith("Data date 2023-12-31")
+    assert "data_time_from=2023-12-31" in lane.boxes[0].href
+    assert lane.words.startswith(f"{min(number, 3)} of {number} done")

@@ -114,6 +114,7 @@ _READ = [
     "backfills/{id}/",
     "backfills/{expanded}/tasks/",
     "backfills/{expanded}/cells/",
+    "backfills/{expanded}/days/",
 ]
 
 ROUTES: list[Route] = [

@@ -58,7 +58,7 @@ def test_a_plan_gets_a_name_that_may_be_changed(world: World, operator: Caller) 
     assert list(operator.patch(f"backfills/{made['id']}/", long, 400)["fields"]) == ["description"]
 
 
-@pytest.mark.feature("B2", "B6", "B8", "B11")
+@pytest.mark.feature("B2", "B6", "B8", "B10", "B11")
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -72,6 +72,10 @@ def test_a_plan_gets_a_name_that_may_be_changed(world: World, operator: Caller) 
         ({"time_from": "12:00", "time_until": "11:00"}, "spec.time_until"),
         ({"periodes": []}, "spec.periodes"),
         ({"range_by": 7}, "spec.range_by"),
+        ({"run_mode": "hour_by_hour"}, "spec.run_mode"),
+        ({"run_mode": "day_by_day", "groups": 11}, "spec.groups"),
+        ({"run_mode": "day_by_day", "groups": "two"}, "spec.groups"),
+        ({"groups": 2}, "spec.groups"),
     ],
     ids=str,
 )
@@ -266,3 +270,36 @@ def test_every_filter_of_plans_keeps_some_and_drops_others(world: World) -> None
         assert found.is_valid(), found.errors
         assert set(found.qs.values_list("pk", flat=True)) == expected, data
     assert {name for data, _ in cases for name in data} == set(PlanFilter.base_filters)
+
+
+@pytest.mark.feature("B10", "B16")
+def test_the_days_of_a_plan_and_where_they_are(world: World, operator: Caller) -> None:
+    body = {
+        "project": world.place.project.pk,
+        "spec": spec(world, scope="selected", run_mode="day_by_day", groups=2),
+    }
+    shown = operator.post("backfills/preview/", body)
+    assert [(lane["number"], lane["days"], lane["instances"]) for lane in shown["lanes"]] == [
+        (1, 2, 2),
+        (2, 1, 1),
+    ]
+    assert [day["lane"] for day in shown["days"]] == [1, 1, 2]
+    plan = operator.post("backfills/", body, 201)
+    assert (plan["spec"]["run_mode"], plan["spec"]["groups"]) == ("day_by_day", 2)
+    assert operator.get(f"backfills/{plan['id']}/days/")["results"] == []
+    operator.post(f"backfills/{plan['id']}/submit/")
+    expand(plan["id"])
+    Instance.objects.filter(batch__plan=plan["id"], data_date="2024-05-01").update(
+        state="FAILED", ended_at=clock.now()
+    )
+    days = operator.get(f"backfills/{plan['id']}/days/")["results"]
+    assert [(day["lane"], day["position"], day["data_date"], day["state"]) for day in days] == [
+        (1, 0, "2024-05-01", "blocked"),
+        (1, 1, "2024-05-02", "waiting"),
+        (2, 0, "2024-05-03", "open"),
+    ]
+    assert (days[0]["instances"], days[0]["left"], days[0]["by_state"]) == (1, 1, {"FAILED": 1})
+    assert [day["opened_at"] is not None for day in days] == [True, False, True]
+    second = Instance.objects.get(batch__plan=plan["id"], data_date="2024-05-02")
+    waiting = operator.get(f"instances/{second.pk}/waiting/")
+    assert "day" in str(waiting)

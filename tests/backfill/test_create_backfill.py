@@ -82,7 +82,8 @@ def test_every_option_reaches_the_plan(project: str, entry: tuple[str, str]) -> 
     run = Run(
         "--project", project, *entry, *MAY, "--downstream", "with", "--by", "planned_time",
         "--time-from", "01:00", "--time-until", "05:00", "--check", "selected",
-        "--order", "descending", "--future", "at_once", "--submit",
+        "--order", "descending", "--future", "at_once", "--mode", "day_by_day",
+        "--groups", "2", "--submit",
     )  # fmt: skip
     assert run.code == 0, run.err
     assert Plan.objects.get().state == PlanState.EXPANDING
@@ -97,6 +98,8 @@ def test_every_option_reaches_the_plan(project: str, entry: tuple[str, str]) -> 
         "dependency_check": "selected",
         "order": "descending",
         "future_runs": "at_once",
+        "run_mode": "day_by_day",
+        "groups": 2,
     }
 
 

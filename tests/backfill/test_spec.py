@@ -18,6 +18,7 @@ from backfill.spec import (
     Period,
     PlanSpec,
     RangeBy,
+    RunMode,
     Scope,
 )
 from projects.refusals import Invalid
@@ -53,6 +54,27 @@ def test_defaults_are_the_careful_ones() -> None:
     assert spec.dependency_check is DependencyCheck.ALL
     assert spec.order is Order.ASCENDING
     assert spec.future_runs is FutureRuns.WHEN_DUE
+    assert (spec.run_mode, spec.groups) == (RunMode.BY_DEPENDENCY, None)
+
+
+@pytest.mark.feature("B10")
+@pytest.mark.parametrize("groups", [None, 2, 10])
+def test_dates_run_day_by_day_in_up_to_ten_groups(groups: int | None) -> None:
+    spec = PlanSpec.from_mapping(spec_mapping(run_mode="day_by_day", groups=groups))
+    assert (spec.run_mode, spec.groups) == (RunMode.DAY_BY_DAY, groups)
+    assert PlanSpec.from_mapping(spec.to_mapping()) == spec
+
+
+@pytest.mark.feature("B10")
+@pytest.mark.parametrize("groups", [0, 1, 11, -2, "2", 2.0, True, [2]])
+def test_other_numbers_of_groups_are_refused(groups: object) -> None:
+    assert [*faults(spec_mapping(run_mode="day_by_day", groups=groups))] == ["groups"]
+
+
+@pytest.mark.feature("B10")
+def test_groups_need_days_and_the_mode_a_name_that_exists() -> None:
+    assert [*faults(spec_mapping(groups=2))] == ["groups"]
+    assert [*faults(spec_mapping(run_mode="hourly"))] == ["run_mode"]
 
 
 @pytest.mark.feature("B6")
@@ -181,6 +203,7 @@ _times = st.times().map(lambda moment: moment.strftime("%H:%M"))
             "order": st.sampled_from(Order).map(str),
             "future_runs": st.sampled_from(FutureRuns).map(str),
             "range_by": st.sampled_from(RangeBy).map(str),
+            "run_mode": st.just("day_by_day"),
         },
     )
 )

@@ -37,11 +37,12 @@ def fill(world: World) -> int:
 
 
 _INSTANCES = f"""
-    INSERT INTO instances_instance (project_id, task_id, version_id, resource_group_id, kind,
-        scheduled_at, data_date, local_time, state, error_code, error_message, dry, inline,
+    INSERT INTO instances_instance (project_id, task_id, version_id, resource_group_id, awaits_day,
+        kind, scheduled_at, data_date, local_time, state, error_code, error_message, dry, inline,
         priority, sort_key, retry_limit, retry_count, lost_count, total_runs, parameters,
         not_before, waiting_since, created_at, ready_at, dispatched_at, started_at, ended_at)
-    SELECT %s, (%s::bigint[])[1 + n %% {TASKS}], (%s::bigint[])[1 + n %% {TASKS}], %s, 'PERIODIC',
+    SELECT %s, (%s::bigint[])[1 + n %% {TASKS}], (%s::bigint[])[1 + n %% {TASKS}], %s, false,
+        'PERIODIC',
         at, at::date - 1, at::time, CASE WHEN n %% 20 = 0 THEN 'FAILED' ELSE 'SUCCESS' END,
         CASE WHEN n %% 20 = 0 THEN 'EXIT_CODE' ELSE '' END, '', false, false, 1, 0, 0, 0, 0, 1,
         '{{}}', at, ended_at, ended_at, ended_at, ended_at, ended_at, ended_at

@@ -205,6 +205,27 @@ def test_a_plan_is_made_step_by_step(world: World, operator: Watched) -> None:
     assert Plan.objects.get(name="from the browser").planned_count == 4
 
 
+@pytest.mark.feature("B10")
+def test_the_wizard_asks_for_groups_when_a_plan_runs_day_by_day(
+    world: World, operator: Watched
+) -> None:
+    page = operator.open(f"backfill/plan/add/?kind=tasks&ids={world.place.up.pk}")
+    page.click("button:has-text('Next')")
+    expect(page.locator("#id_groups")).to_be_hidden()
+    page.check("[name=run_mode][value=day_by_day]")
+    page.select_option("#id_groups", "3")
+    page.fill("[name=period_first]", "2024-05-01")
+    page.fill("[name=period_last]", "2024-05-07")
+    page.click("button.tm-button-primary:has-text('Preview')")
+    groups = page.locator("section:has(h3:text-is('Groups')) tbody tr")
+    expect(groups).to_have_count(3)
+    expect(groups.first).to_contain_text("2024-05-01 → 2024-05-03")
+    page.click("button:has-text('Submit 7 instances')")
+    expect(page.locator("section:has(h3:text-is('Day by day')) .tm-lane")).to_have_count(3)
+    expect(page.locator("[data-day=open]")).to_have_count(3)
+    expect(page.locator("[data-day=waiting]")).to_have_count(4)
+
+
 @pytest.mark.feature("B22")
 def test_a_plan_s_page_lives(world: World, operator: Watched) -> None:
     page = operator.open(f"backfill/plan/{world.place.expanded.pk}/change/")

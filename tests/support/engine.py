@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 
 from django.db import transaction
 
-from instances import transitions
+from instances import days, transitions
 from instances.completion import Result, complete
 from instances.creation import NewEdge, NewInstance, create_instances, with_removals
-from instances.engine import set_going
-from instances.models import Batch, Execution, Instance
+from instances.engine import go_on_with_days, set_going
+from instances.models import Batch, BatchDay, Execution, Instance
 from instances.states import LIVE, Kind, State
 from projects import clock
 from workflows.models import Task
@@ -25,9 +26,29 @@ LEASE = timedelta(seconds=30)
 Committing = Callable[[], AbstractContextManager[object]]
 
 
-def make_batch(task: Task, name: str = "plan") -> Batch:
-    """Make a batch in the task's project."""
-    return Batch.objects.create(project_id=task.project_id, name=name)
+def make_batch(task: Task, name: str = "plan", lanes: Iterable[Iterable[int]] = ()) -> Batch:
+    """Make a batch in the task's project; `lanes` of days after DAY when it runs day by day."""
+    batch = Batch.objects.create(project_id=task.project_id, name=name)
+    dated = [[(DAY + timedelta(days=number)).date() for number in lane] for lane in lanes]
+    days.make_days(batch.pk, dated, now=clock.now())
+    return batch
+
+
+def day_of(batch: Batch, number: int) -> BatchDay:
+    """Return a day of a batch, `number` days after DAY."""
+    return BatchDay.objects.get(batch=batch, day=(DAY + timedelta(days=number)).date())
+
+
+def in_days(rows: Iterable[NewInstance], batch: Batch | None) -> list[NewInstance]:
+    """Return the rows with the days of the batch that they are planned on, as expansion does."""
+    found = {day.day: day for day in BatchDay.objects.filter(batch=batch)} if batch else {}
+    closed = days.closed_among(day.pk for day in found.values())
+    return [
+        replace(row, day_id=day.pk, awaits_day=day.pk in closed)
+        if (day := found.get(row.scheduled_at.date()))
+        else row
+        for row in rows
+    ]
 
 
 def new_instance(
@@ -78,10 +99,12 @@ class Engine:
         """Make instances and set them going; return them in order."""
         with self.committing():
             with transaction.atomic():
+                placed = in_days(with_removals(rows), batch)
                 ids = create_instances(
-                    with_removals(rows), now=clock.now(), batch_id=batch.pk if batch else None
+                    placed, now=clock.now(), batch_id=batch.pk if batch else None
                 )
             set_going(ids)
+            go_on_with_days(row.day_id for row in placed if row.day_id is not None)
         found = Instance.objects.in_bulk(ids)
         return [found[pk] for pk in ids]
 
@@ -106,6 +129,16 @@ class Engine:
             )
         )
         return [list(islice(made, len(listed))) for _ in rows]
+
+    def make_whole(self, batch: Batch, *numbers: int) -> None:
+        """Say that all instances of days of the batch were made; of all days without numbers."""
+        chosen = BatchDay.objects.filter(batch=batch)
+        if numbers:
+            chosen = chosen.filter(day__in=[day_of(batch, number).day for number in numbers])
+        ids = list(chosen.values_list("pk", flat=True))
+        with self.committing():
+            days.mark_made(ids, now=clock.now())
+            go_on_with_days(ids)
 
     def start(self, instance: Instance, *, worker: str = "worker") -> int | None:
         """Claim the instance's execution as a worker would; return its id, or None."""

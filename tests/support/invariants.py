@@ -16,6 +16,8 @@ _STOPPED = """EXISTS (SELECT FROM instances_batch b
 _PAUSED = """EXISTS (SELECT FROM instances_batch b
     WHERE b.id = i.batch_id AND b.paused_at IS NOT NULL)"""
 _HELD = f"({_STOPPED} OR {_PAUSED})"
+_DAY_CLOSED = """EXISTS (SELECT FROM instances_batchday d
+    WHERE d.id = i.day_id AND d.opened_at IS NULL)"""
 _LIVE = "('SENT', 'RUNNING', 'TERMINATING')"
 # Counted once: the rules ask for each ready instance.
 _COUNTS = f"""
@@ -40,10 +42,28 @@ _RULES = {
         WHERE i.state = 'WAITING_UPSTREAM' AND NOT {_BLOCKED} AND NOT {_HELD}""",
     "was due when its round began, and nobody looked at it": f"""
         SELECT i.id FROM instances_instance i
-        WHERE i.state = 'NOT_RUN' AND i.not_before <= i.waiting_since AND NOT {_HELD}""",
+        WHERE i.state = 'NOT_RUN' AND i.not_before <= i.waiting_since AND NOT {_HELD}
+            AND NOT {_DAY_CLOSED}""",
     "is not due, and was let on": """
         SELECT i.id FROM instances_instance i WHERE i.not_before > %(now)s AND i.state IN
         ('WAITING_EVENT', 'WAITING_UPSTREAM', 'WAITING_EXECUTION', 'RUNNING', 'TERMINATING')""",
+    "was let on, or ran, though its day is not open": f"""
+        SELECT i.id FROM instances_instance i WHERE {_DAY_CLOSED} AND (i.total_runs > 0 OR i.state
+        NOT IN ('NOT_RUN', 'FROZEN', 'SUCCESS', 'FAILED'))""",
+    "is still to be let go on, though its day is open": f"""
+        SELECT i.id FROM instances_instance i WHERE i.awaits_day AND NOT {_DAY_CLOSED}""",
+    "(a day) is open, and the one before it never was done": """
+        SELECT d.id FROM instances_batchday d JOIN instances_batchday p ON p.batch_id = d.batch_id
+            AND p.lane = d.lane AND p.position = d.position - 1
+        WHERE d.opened_at IS NOT NULL AND p.done_at IS NULL""",
+    "(a day) is done, and nobody looked at it": """
+        SELECT d.id FROM instances_batchday d WHERE d.opened_at IS NOT NULL AND d.done_at IS NULL
+            AND d.made_at IS NOT NULL AND NOT EXISTS (SELECT FROM instances_instance i
+                WHERE i.day_id = d.id AND i.state <> 'SUCCESS')""",
+    "(a day) is passed, and the next one is not open": """
+        SELECT n.id FROM instances_batchday n JOIN instances_batchday d ON d.batch_id = n.batch_id
+            AND d.lane = n.lane AND d.position = n.position - 1
+        WHERE d.done_at IS NOT NULL AND n.opened_at IS NULL""",
     "was not ended with its batch": f"""
         SELECT i.id FROM instances_instance i WHERE {_STOPPED} AND i.state NOT IN
         ('SUCCESS', 'FAILED', 'TERMINATING', 'FROZEN')""",

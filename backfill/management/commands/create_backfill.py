@@ -15,7 +15,7 @@ from backfill.models import Plan
 from backfill.plans import create_plan, submit_plan
 from backfill.preview import preview
 from backfill.preview_table import preview_table
-from backfill.spec import DependencyCheck, FutureRuns, Order, PlanSpec, RangeBy, Scope
+from backfill.spec import DependencyCheck, FutureRuns, Order, PlanSpec, RangeBy, RunMode, Scope
 from backfill.watching import summary, watch_plan
 from projects import clock
 from projects.access import Actor, scope
@@ -81,6 +81,19 @@ class Command(BaseCommand):
             choices=list(FutureRuns),
             default=FutureRuns.WHEN_DUE,
             help="when instances planned in the future run (when_due)",
+        )
+        parser.add_argument(
+            "--mode",
+            choices=list(RunMode),
+            default=RunMode.BY_DEPENDENCY,
+            help="day_by_day: a date starts after every instance of the one before succeeded"
+            " (by_dependency)",
+        )
+        parser.add_argument(
+            "--groups",
+            type=int,
+            metavar="N",
+            help="day_by_day: cut the dates into 2 to 10 groups that run side by side (one)",
         )
         parser.add_argument("--name", help="default: patch_<yyyyMMddHHmmss>_<nnn>")
         parser.add_argument("--description", default="")
@@ -155,6 +168,8 @@ class Command(BaseCommand):
             "dependency_check": options["check"],
             "order": options["order"],
             "future_runs": options["future"],
+            "run_mode": options["mode"],
+            "groups": options["groups"],
         }
         if options["first"] or options["last"]:
             first = options["first"] or options["last"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from instances.states import (
     FINISHED,
@@ -83,6 +84,9 @@ class World:
     stopped: dict[int, datetime] = field(default_factory=dict)  # by batch
     paused: set[int] = field(default_factory=set)  # batches
     removed: set[tuple[Slot, Slot]] = field(default_factory=set)  # (waiting slot, upstream slot)
+    lanes: dict[int, list[list[int]]] = field(default_factory=dict)  # by batch: its days
+    whole: set[tuple[int, int]] = field(default_factory=set)  # (batch, day): all of it is made
+    opened: set[tuple[int, int]] = field(default_factory=set)  # (batch, day)
 
     def make(self, made: Iterable[Cell], now: datetime) -> None:
         new = {cell.id: cell for cell in made}
@@ -188,6 +192,14 @@ class World:
             if below and cell.id not in chosen and cell.state == State.WAITING_EXECUTION:
                 cell.state, cell.sent = State.WAITING_UPSTREAM, False
 
+    def run_day_by_day(self, batch: int, lanes: list[list[int]]) -> None:
+        self.lanes[batch] = lanes
+        self.opened |= {(batch, lane[0]) for lane in lanes}
+
+    def make_whole(self, batch: int, day: int, now: datetime) -> None:
+        self.whole.add((batch, day))
+        self.settle(now)
+
     def freeze(self, ids: Iterable[int], now: datetime) -> set[int]:
         chosen = [self.cells[pk] for pk in ids if self.cells[pk].state in FREEZABLE]
         successes = {cell.id for cell in chosen if cell.state == State.SUCCESS}
@@ -239,7 +251,7 @@ class World:
 
     def settle(self, now: datetime) -> None:
         """Let everything go on that may, then give out the slots."""
-        while self._advance(now):
+        while self._advance(now) or self._open_days():
             pass
         for cell in sorted(self.cells.values(), key=lambda cell: cell.order):
             if cell.state == State.WAITING_EXECUTION and not cell.sent and self._has_room(cell):
@@ -258,12 +270,26 @@ class World:
                 cell.state = target
         return moved
 
+    def _open_days(self) -> bool:
+        """Open the days after those that are open, whole, and all SUCCESS."""
+        before = len(self.opened)
+        for batch, lanes in self.lanes.items():
+            for day, following in (pair for lane in lanes for pair in pairwise(lane)):
+                cells = [c for c in self.cells.values() if (c.batch, c.day) == (batch, day)]
+                done = all(cell.state == State.SUCCESS for cell in cells)
+                if done and (batch, day) in self.opened & self.whole:
+                    self.opened.add((batch, following))
+        return len(self.opened) > before
+
+    def _day_is_closed(self, cell: Cell) -> bool:
+        return cell.batch in self.lanes and (cell.batch, cell.day) not in self.opened
+
     def _filled_by_a_plan(self, slot: Slot) -> int | None:
         plans = [c for c in self.cells.values() if c.slot == slot and c.batch is not None]
         return next((cell.id for cell in plans if cell.state == State.SUCCESS), None)
 
     def _target(self, cell: Cell, now: datetime) -> State:
-        if cell.not_before > now:
+        if cell.not_before > now or self._day_is_closed(cell):
             return State.NOT_RUN
         for wait in cell.waits:
             upstream = self.cells.get(wait.upstream) if wait.upstream is not None else None

@@ -193,6 +193,9 @@ class Cycles(Life):
         cells = (cell for cell in self.world.cells.values() if cell.slot == slot)
         return any(cell.batch is None or cell.state == State.SUCCESS for cell in cells)
 
+    def make_whole(self, chance: Random) -> None:
+        """These plans have no days."""
+
     def _before(self, slot: Slot) -> list[Slot]:
         """The slots that a slot waits for, by the table."""
         name, fire = slot

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from instances.creation import NewEdge, NewInstance
-from instances.models import Batch, Edge, Execution, Instance
+from instances.models import Batch, BatchDay, Edge, Execution, Instance
 from instances.operations.freezing import freeze, unfreeze
 from instances.operations.marking import mark_success
 from instances.operations.pausing import pause_batch, resume_batch
@@ -70,6 +70,7 @@ KINDS = (
     Kind("end", "large", inline=True),
 )
 DAYS = 4
+LANES = [[4, 5, 6], [7, 8]]  # days of the third plan, which runs day by day
 FIRST = datetime.fromisoformat("2026-06-01T12:00:00+00:00")
 LATER = timedelta(hours=6)
 
@@ -85,6 +86,7 @@ ACTS = (
     *["wait"] * 2,
     *["freeze"] * 2,
     *["unfreeze"] * 3,
+    *["make_whole"] * 2,
     "stop_batch",
     "pause_a_batch",
     *["resume_a_batch"] * 2,
@@ -135,6 +137,8 @@ class Life(RuleBasedStateMachine):
         self._set_slots("small", chance.randint(1, 3))
         self._set_slots("large", chance.randint(1, 4))
         self._batches = [make_batch(self.tasks["start"], f"plan {n}") for n in range(2)]
+        self._batches.append(make_batch(self.tasks["start"], "day by day", LANES))
+        self.world.run_day_by_day(self._batches[2].pk, LANES)
         self.make(chance)
 
     # One rule that is told what to do: many rules would be chosen evenly, and little would run.
@@ -154,13 +158,15 @@ class Life(RuleBasedStateMachine):
 
     def make(self, chance: Random) -> None:
         """Make instances on free slots; each waits for slots before it, there or not."""
-        number = chance.choice([None, None, 0, 1])
+        number = chance.choice([None, None, 0, 1, 2, 2])
         batch = None if number is None else self._batches[number]
         if batch is not None and batch.pk in self.world.stopped:
             return
-        # The two plans have days of their own, so that a slot has one plan at most.
-        days = range(DAYS) if number is None else range(number * 2, number * 2 + 2)
+        # The plans have days of their own, so that a slot has one plan at most.
+        days = list(range(DAYS) if number is None else range(number * 2, number * 2 + 2))
         batch_id = batch.pk if batch else None
+        if number == 2:
+            days = self._days_left()
         within = batch is not None and chance.random() < 0.7
         taken = {c.slot for c in self.world.cells.values() if c.batch == batch_id}
         free = [(k.name, day) for day in days for k in KINDS if (k.name, day) not in taken]
@@ -199,6 +205,16 @@ class Life(RuleBasedStateMachine):
         return new_instance(
             self.tasks[name], day=day, batch=batch, not_before=not_before, edges=edges
         )
+
+    def make_whole(self, chance: Random) -> None:
+        """Say of a day that all of it was made."""
+        for day in self._days_left()[:1]:
+            self.engine.make_whole(self._batches[2], day)
+            self.world.make_whole(self._batches[2].pk, day, self._time)
+
+    def _days_left(self) -> list[int]:
+        whole = {day for _, day in self.world.whole}
+        return [day for lane in LANES for day in lane if day not in whole]
 
     def start(self, chance: Random) -> None:
         for pk in self._some(chance, self._in(State.WAITING_EXECUTION)):
@@ -327,6 +343,12 @@ class Life(RuleBasedStateMachine):
         }
         found = {pk: (State(state), *counts, pk in is_sent) for pk, state, *counts in rows}
         assert found == expected
+        opened = BatchDay.objects.filter(opened_at__isnull=False)
+        first = DAY.date().toordinal()
+        assert self.world.opened == {
+            (batch_id, day.toordinal() - first)
+            for batch_id, day in opened.values_list("batch_id", "day")
+        }
 
     @invariant()
     def nothing_is_wrong(self) -> None:
@@ -351,7 +373,7 @@ def _slots_before(slot: Slot) -> list[Slot]:
     return earlier + [(one, day) for one in names[: names.index(name)]]
 
 
-@pytest.mark.feature("I4", "I5", "I6", "I7", "I8", "I14", "T13", "B23", "B25")
+@pytest.mark.feature("I4", "I5", "I6", "I7", "I8", "I14", "T13", "B10", "B23", "B25")
 def test_the_engine_lives_as_the_model_does(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ CREATE FUNCTION observe_start() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO observed SELECT NEW.id || ' started before ' || e.upstream_task_id
     FROM instances_edge e LEFT JOIN instances_instance u ON u.id = e.upstream_id
     WHERE e.instance_id = NEW.id AND e.removed_at IS NULL AND u.state IS DISTINCT FROM 'SUCCESS';
+    INSERT INTO observed SELECT NEW.id || ' started before its day was open'
+    FROM instances_batchday d WHERE d.id = NEW.day_id AND d.opened_at IS NULL;
     RETURN NULL;
 END $$;
 CREATE TRIGGER observe AFTER UPDATE ON instances_instance FOR EACH ROW
