@@ -101,7 +101,7 @@ class World:
         for cell in new.values():
             # Seen at once, also in a batch that is paused.
             waits = any(wait.upstream in new and not wait.removed for wait in cell.waits)
-            if waits and cell.not_before <= now:
+            if waits and cell.not_before <= now and not self._day_is_closed(cell):
                 cell.state = State.WAITING_UPSTREAM
         self.settle(now)
 
