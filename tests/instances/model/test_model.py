@@ -1,6 +1,7 @@
 """The engine against the reference model: random graphs, random lives, the same states.
 
-MODEL_EXAMPLES sets how many lives are lived, MODEL_STEPS how long each is at most.
+MODEL_EXAMPLES sets how many lives are lived, MODEL_STEPS how long each is at most. Without the
+first the lives are the same each time: what fails then is due to the change at hand.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ from workflows.models import Task
 PROFILE = settings(
     max_examples=int(os.environ.get("MODEL_EXAMPLES", "20")),
     stateful_step_count=int(os.environ.get("MODEL_STEPS", "30")),
+    derandomize="MODEL_EXAMPLES" not in os.environ,
     deadline=None,
     database=None,
     print_blob=True,
