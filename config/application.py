@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 
 from django.core.handlers.wsgi import WSGIHandler
@@ -19,4 +20,5 @@ def load_application() -> WSGIHandler:
     _ = get_resolver().url_patterns  # imports every view
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # extension modules complain of what is never collected
     return application
