@@ -12,7 +12,7 @@ from backfill.nudging import nudge_expansion
 from backfill.plans import find_plan
 from backfill.settling import settle_plans
 from backfill.states import ACTIVE, ALLOWING, PlanState
-from instances.operations.pausing import pause_batch, resume_batch
+from instances.operations.pausing import go_on, hold_paused, mark_paused, mark_resumed
 from instances.operations.terminating import terminate_batch
 from projects import clock
 from projects.access import Actor, projects_lacking, scope
@@ -36,6 +36,7 @@ def terminate_plans(*, actor: Actor, plan_ids: Iterable[int]) -> BatchResult:
       much there is to do after that. 2 The plans' rows: waits for a chunk that is being made.
     3 What such a chunk made is stopped as well.
     """
+    settle_plans()  # people see what the instances make of a plan's state: judge by the same
     outcomes, plans = _sort_out(actor, plan_ids, "terminate")
     for plan in plans:
         assert plan.batch_id is not None  # it is active
@@ -71,12 +72,12 @@ def resume_plan(*, actor: Actor, plan_id: int) -> Plan:
 
 def pause_plans(*, actor: Actor, plan_ids: Iterable[int]) -> BatchResult:
     """Pause several plans; outcome codes "not_found", "forbidden", "wrong_state"."""
-    return _switch(actor, plan_ids, "pause", pause_batch)
+    return _switch(actor, plan_ids, "pause", mark_paused, hold_paused)
 
 
 def resume_plans(*, actor: Actor, plan_ids: Iterable[int]) -> BatchResult:
     """Resume several plans; outcome codes "not_found", "forbidden", "wrong_state"."""
-    return _switch(actor, plan_ids, "resume", resume_batch)
+    return _switch(actor, plan_ids, "resume", mark_resumed, go_on)
 
 
 def _one(actor: Actor, plan_id: int, verb: Callable[..., BatchResult]) -> Plan:
@@ -89,19 +90,33 @@ def _one(actor: Actor, plan_id: int, verb: Callable[..., BatchResult]) -> Plan:
 
 
 def _switch(
-    actor: Actor, plan_ids: Iterable[int], verb: str, switch: Callable[..., None]
+    actor: Actor,
+    plan_ids: Iterable[int],
+    verb: str,
+    mark: Callable[..., None],
+    follow: Callable[[int], object],
 ) -> BatchResult:
-    outcomes, plans = _sort_out(actor, plan_ids, verb)
-    # The record first: a pause that is under way when its process dies is still known.
-    result = record(
-        actor=actor,
-        verb=f"backfill.{verb}",
-        object_type="plan",
-        project_id=_only([plan.project_id for plan in plans]),
-        outcomes=outcomes,
-    )
-    for plan in plans:
-        switch(batch_id=plan.batch_id)
+    """Mark the batches of all the plans, with the record, and then do what follows for each.
+
+    What follows may take long; should it break off, the sweep goes on with it.
+    """
+    ids = sorted(set(plan_ids))
+    settle_plans()  # before the locks, as it locks plans itself
+    with transaction.atomic():
+        # A termination waits, and takes the mark away again.
+        list(Plan.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk"))
+        outcomes, plans = _sort_out(actor, ids, verb)
+        result = record(
+            actor=actor,
+            verb=f"backfill.{verb}",
+            object_type="plan",
+            project_id=_only([plan.project_id for plan in plans]),
+            outcomes=outcomes,
+        )
+        batch_ids = [plan.batch_id for plan in plans if plan.batch_id is not None]
+        mark(batch_ids)
+    for batch_id in batch_ids:
+        follow(batch_id)
     return result
 
 
@@ -112,7 +127,6 @@ def _sort_out(
     ids = list(dict.fromkeys(plan_ids))
     if not ids:
         raise Invalid.from_pairs([("ids", "Name at least one plan.")])
-    settle_plans()  # people see what the instances make of a plan's state: judge by the same
     rows = scope(Plan.objects.filter(pk__in=ids), actor).select_related("batch")
     found = rows.in_bulk()
     lacking = projects_lacking(actor, {plan.project_id for plan in found.values()}, Right.OPERATE)
@@ -145,6 +159,8 @@ def _mark_terminated(plan_id: int) -> None:
     plan.state = PlanState.TERMINATED
     plan.ended_at = clock.now()
     plan.save(update_fields=["state", "ended_at"])
+    if plan.batch_id is not None:
+        mark_resumed([plan.batch_id])  # paused since it was stopped
     if plan.expanded_count < plan.planned_count:
         skip_rest(plan)
         transaction.on_commit(nudge_expansion)

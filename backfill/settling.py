@@ -17,22 +17,29 @@ def settle_plans() -> tuple[int, int]:
     """Complete running plans whose instances have all finished, and set finished plans running of
     which an instance was run again. Returns how many of each; two statements.
 
-    A plan ends when its last instance ended.
+    A plan ends when its last instance ended; a pause ends with it.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE backfill_plan AS p SET state = 'completed', ended_at = (
-                SELECT max(i.ended_at) FROM instances_instance i WHERE i.batch_id = p.batch_id
+            WITH completed AS (
+                UPDATE backfill_plan AS p SET state = 'completed', ended_at = (
+                    SELECT max(i.ended_at) FROM instances_instance i WHERE i.batch_id = p.batch_id
+                )
+                WHERE p.state = 'running' AND NOT EXISTS (
+                    SELECT FROM instances_instance i
+                    WHERE i.batch_id = p.batch_id AND i.state <> ALL(%s)
+                )
+                RETURNING p.batch_id
+            ), resumed AS (
+                UPDATE instances_batch AS b SET paused_at = NULL FROM completed
+                WHERE b.id = completed.batch_id AND b.paused_at IS NOT NULL
             )
-            WHERE p.state = 'running' AND NOT EXISTS (
-                SELECT FROM instances_instance i
-                WHERE i.batch_id = p.batch_id AND i.state <> ALL(%s)
-            )
+            SELECT count(*) FROM completed
             """,
             [_FINISHED],
         )
-        completed = cursor.rowcount
+        (completed,) = cursor.fetchone()
         cursor.execute(
             """
             UPDATE backfill_plan AS p SET state = 'running', ended_at = NULL

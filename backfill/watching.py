@@ -52,7 +52,8 @@ def watch_plan(plan_id: int, console: Console, *, give_up: Callable[[], bool]) -
 
 def is_over(progress: Progress) -> bool:
     """True when nothing of the plan is left to happen."""
-    return progress.state in _OVER and progress.finished == progress.total
+    frozen = progress.by_state.get(State.FROZEN, 0)
+    return progress.state in _OVER and progress.finished + frozen == progress.total
 
 
 def summary(progress: Progress) -> str:

@@ -49,9 +49,12 @@ def _go_on(day_ids: set[int], group_ids: set[int], task_ids: set[int]) -> None:
     # The days first, so that what they open is among those who get a slot by its priority. The
     # tasks after the commit: who became ready before, in whatever group, still saw the task full;
     # who does after sees that it is not.
-    groups = group_ids | _go_on_with_days(day_ids) | _groups_waiting_for(task_ids)
-    if groups:
-        dispatch(groups, now=clock.now())
+    groups = group_ids
+    try:
+        groups = groups | _go_on_with_days(day_ids) | _groups_waiting_for(task_ids)
+    finally:  # whatever becomes of the days: the slots that came free are not theirs alone
+        if groups:
+            dispatch(groups, now=clock.now())
 
 
 def _groups_waiting_for(task_ids: set[int]) -> set[int]:
@@ -60,8 +63,10 @@ def _groups_waiting_for(task_ids: set[int]) -> set[int]:
         return set()
     with prepared_cursor() as cursor:
         cursor.execute(
-            "SELECT DISTINCT resource_group_id FROM instances_instance WHERE task_id = ANY(%s)"
-            " AND state = 'WAITING_EXECUTION' AND dispatched_at IS NULL",
+            # A probe for each group: a task may have very many that are ready.
+            "SELECT g.id FROM projects_resourcegroup g WHERE EXISTS (SELECT FROM"
+            " instances_instance i WHERE i.task_id = ANY(%s) AND i.resource_group_id = g.id"
+            " AND i.state = 'WAITING_EXECUTION' AND i.dispatched_at IS NULL)",
             [list(task_ids)],
         )
         return {row[0] for row in cursor.fetchall()}

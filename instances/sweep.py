@@ -17,7 +17,7 @@ from instances.creation import resolve_edges_of
 from instances.dispatch import dispatch
 from instances.engine import go_on_with_days, settle
 from instances.locking import MAY_START, lock_instances
-from instances.operations.pausing import take_back_paused
+from instances.operations.pausing import hold_all_paused
 from instances.operations.terminating import end_stopped
 from instances.readiness import misplaced, woken_by
 from instances.states import CLOCKED, State
@@ -52,7 +52,7 @@ def sweep(*, now: datetime) -> Swept:
     """Look once; return what was found. Safe to run anywhere, any number at a time."""
     clocked = _start_clocked(now=now)
     woken = _wake(_left_behind(now=now), now=now) + _wake(_next_window(), now=now)
-    take_back_paused()
+    hold_all_paused()
     dispatched = go_on_with_days(_next_days()) + dispatch(_groups_with_ready(), now=now)
     return Swept(clocked, woken, dispatched, end_stopped(now=now))
 

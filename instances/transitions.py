@@ -148,29 +148,6 @@ def unfreeze(ids: Iterable[int], *, now: datetime) -> dict[int, State]:
         return {pk: State(state) for pk, state in cursor.fetchall()}
 
 
-def take_back(batch_id: int, *, now: datetime) -> list[int]:
-    """Take sent, unstarted work of a batch back: it is ready as before and has no slot any more.
-
-    Returns the instances, after waiting for a worker that starts one of them at this moment.
-    """
-    with prepared_cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM instances_instance WHERE batch_id = %s"
-            " AND state = 'WAITING_EXECUTION' AND dispatched_at IS NOT NULL ORDER BY id"
-            " FOR NO KEY UPDATE",
-            [batch_id],
-        )
-        ids = [row[0] for row in cursor.fetchall()]
-        if not ids:
-            return []
-        close_live_executions(ids, ExecutionState.DISMISSED, now=now)
-        cursor.execute(
-            "UPDATE instances_instance SET dispatched_at = NULL WHERE id = ANY(%s) RETURNING id",
-            [ids],
-        )
-        return sorted(row[0] for row in cursor.fetchall())
-
-
 def hold_back(ids: Iterable[int], *, now: datetime) -> list[int]:
     """Ready, unstarted instances wait for their upstream again; return those that do."""
     held = move(ids, State.WAITING_UPSTREAM, now=now, sources=[State.WAITING_EXECUTION])

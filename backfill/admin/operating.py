@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from backfill.control import pause_plans, resume_plans, terminate_plans
 from backfill.progress import progress_of
 from backfill.states import ALLOWING, PlanState
+from instances.admin.operating import numbers
 from instances.states import State
 from projects.admin.answering import report
 from projects.admin.scoped import ScopedAdmin
@@ -126,12 +127,12 @@ def operate_view(model_admin: ScopedAdmin, request: HttpRequest, key: str) -> Ht
     if operation is None:
         raise Http404
     written = request.POST.get("ids") or request.GET.get("ids", "")
-    ids = [int(part) for part in written.split(",") if part.isascii() and part.isdigit()]
+    ids = numbers(written.split(","))[:MOST_OPERATED]
     if not ids:
         return HttpResponseRedirect(model_admin.url("changelist"))
     if request.method != "POST":
         return confirm(model_admin, request, operation, ids)
-    result = model_admin.attempt(request, operation.verb, plan_ids=ids[:MOST_OPERATED])
+    result = model_admin.attempt(request, operation.verb, plan_ids=ids)
     if result is not None:
         report(request, result, operation.done, "plan")
     only_one = len(ids) == 1

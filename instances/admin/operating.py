@@ -225,7 +225,7 @@ def operate_view(model_admin: ScopedAdmin, request: HttpRequest, key: str) -> Ht
         return confirm(model_admin, request, operation, ids)
     options: dict[str, Any] = {}
     if operation.on_edges and "edges_listed" in request.POST:
-        options["edges"] = [int(one) for one in request.POST.getlist("edges") if one.isdecimal()]
+        options["edges"] = numbers(request.POST.getlist("edges"))
         if not options["edges"]:
             messages.error(request, "Choose the dependencies to remove.")
             return confirm(model_admin, request, operation, ids)
@@ -238,9 +238,12 @@ def operate_view(model_admin: ScopedAdmin, request: HttpRequest, key: str) -> Ht
 def read_ids(request: HttpRequest) -> list[int]:
     """Return the ids of the request's `ids`: "1,2,3"."""
     written = request.POST.get("ids") or request.GET.get("ids", "")
-    return [int(part) for part in written.split(",") if part.isascii() and part.isdigit()][
-        : 10 * MOST_IDS
-    ]
+    return numbers(written.split(","))[: 10 * MOST_IDS]
+
+
+def numbers(written: Iterable[str]) -> list[int]:
+    """Return what are ids among the texts."""
+    return [int(one) for one in written if one.isascii() and one.isdigit() and len(one) <= 18]
 
 
 def offered(state: State | str) -> list[dict[str, Any]]:

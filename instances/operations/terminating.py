@@ -77,9 +77,8 @@ def terminate_batch(*, batch_id: int) -> int:
     Waiting instances end in chunks of 10,000; running ones stop as in `terminate`. Safe to repeat.
     Rights and record are the business of the verb that stops a plan.
     """
-    Batch.objects.filter(pk=batch_id, stopped_at=None).update(
-        stopped_at=clock.now(), paused_at=None
-    )
+    # Anew each time: a plan that went on after its end, by reruns, is stopped like any other.
+    Batch.objects.filter(pk=batch_id).update(stopped_at=clock.now(), paused_at=None)
     stopped = 0
     while chunk := _stop_chunk(batch_id):
         stopped += chunk

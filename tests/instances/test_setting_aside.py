@@ -10,7 +10,7 @@ from instances.creation import create_instances, with_removals
 from instances.engine import set_going
 from instances.models import Edge, Execution, Instance, RemovedDependency
 from instances.operations.freezing import freeze, unfreeze
-from instances.operations.pausing import pause_batch, resume_batch, take_back_paused
+from instances.operations.pausing import hold_all_paused, pause_batch, resume_batch
 from instances.operations.removing import remove_dependencies
 from instances.operations.rerunning import rerun
 from instances.operations.terminating import terminate_batch
@@ -194,6 +194,8 @@ def test_an_edge_of_another_instance_is_refused_and_nothing_is_removed(
         remove_dependencies(actor=None, ids=[b.pk], edges=[own.pk, foreign.pk])
     assert list(caught.value.fields) == ["edges"]
     assert not Edge.objects.filter(removed_at__isnull=False).exists()
+    (outcome,) = remove_dependencies(actor=None, ids=[10**9], edges=[10**30]).outcomes
+    assert (outcome.ok, outcome.code) == (False, "not_found")
     (outcome,) = remove_dependencies(actor=None, ids=[a.pk]).outcomes
     assert (outcome.ok, outcome.code) == (False, "nothing_to_remove")
 
@@ -219,7 +221,7 @@ def test_a_paused_batch_starts_nothing_and_goes_on_where_it_was(
     assert states_of([a, b, other]) == [
         State.SUCCESS,
         State.WAITING_UPSTREAM,
-        State.WAITING_EXECUTION,
+        State.WAITING_UPSTREAM,
     ]
     assert [engine.start(one) for one in (b, other)] == [None, None]
     for one in (b, other):
@@ -293,7 +295,7 @@ def test_the_sweep_takes_back_what_a_dispatcher_sent_beside_the_pause(
     batch.save()
     assert engine.start(a) is None
     with engine.committing():
-        assert take_back_paused() == 1
+        assert hold_all_paused() == 1
     assert violations() == []
     with engine.committing():
         sweep(now=clock.now())

@@ -153,9 +153,8 @@ class World:
         return {cell.id for cell in chosen}
 
     def stop_batch(self, batch: int, now: datetime) -> int:
-        if batch not in self.stopped:
-            self.stopped[batch] = now
-            self.paused.discard(batch)
+        self.stopped[batch] = now
+        self.paused.discard(batch)
         keep = FINISHED | {State.TERMINATING, State.FROZEN}
         chosen = [c for c in self.cells.values() if c.batch == batch and c.state not in keep]
         self._stop(chosen)
@@ -223,8 +222,8 @@ class World:
     def pause(self, batch: int, now: datetime) -> None:
         self.paused.add(batch)
         for cell in self.cells.values():
-            if cell.batch == batch:
-                cell.sent = False
+            if cell.batch == batch and cell.state == State.WAITING_EXECUTION:
+                cell.state, cell.sent = State.WAITING_UPSTREAM, False
         self.settle(now)
 
     def resume(self, batch: int, now: datetime) -> None:

@@ -10,7 +10,7 @@ import pytest
 from instances.dispatch import dispatch
 from instances.models import Edge, Instance
 from instances.operations.freezing import freeze, unfreeze
-from instances.operations.pausing import pause_batch, resume_batch, take_back_paused
+from instances.operations.pausing import hold_all_paused, pause_batch, resume_batch
 from instances.operations.removing import remove_dependencies
 from instances.operations.rerunning import rerun
 from instances.states import State
@@ -76,11 +76,11 @@ def test_nothing_of_a_batch_is_sent_or_starts_once_it_is_paused(
             partial(dispatch, [wide.pk], now=clock.now()),
         )
         # A dispatcher that had looked before the pause may have sent one after it.
-        take_back_paused()
+        hold_all_paused()
         assert [claim_instance(one) for one in (starting, downstream, late)] == [[]] * 3
         assert wrong() == []
         assert state_of(ending) == State.SUCCESS
-        assert state_of(starting) == (State.RUNNING if claimed else State.WAITING_EXECUTION)
+        assert state_of(starting) == (State.RUNNING if claimed else State.WAITING_UPSTREAM)
         seen.add(bool(claimed))
         racers.race(
             partial(resume_batch, batch_id=batch.pk), partial(dispatch, [wide.pk], now=clock.now())
@@ -109,7 +109,7 @@ def test_pausing_and_resuming_at_once_ends_as_one_of_the_two(
             partial(finish, execution),
             partial(resume_batch, batch_id=batch.pk),
         )
-        take_back_paused()
+        hold_all_paused()
         batch.refresh_from_db()
         if batch.paused_at is not None:
             assert claim_instance(b) == []
