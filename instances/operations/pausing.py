@@ -88,10 +88,12 @@ def go_on(batch_id: int) -> None:
 @repeat_on_deadlock
 @transaction.atomic
 def _hold_chunk(batch_id: int) -> int:
+    # Locked: who resumes the batch waits, and then finds what is put back here.
+    paused = Batch.objects.select_for_update(no_key=True).filter(paused_at__isnull=False)
+    if paused.filter(pk=batch_id).first() is None:
+        return 0  # resumed meanwhile
     ids = _ids(batch_id, [State.WAITING_EXECUTION], after=0)
     lock_instances(ids)
-    if not Batch.objects.filter(pk=batch_id, paused_at__isnull=False).exists():
-        return 0  # resumed meanwhile
     now = clock.now()
     held = transitions.hold_back(ids, now=now)
     settle([], now=now, freed_groups=groups_of(held), freed_tasks=limited_tasks_of(held))
