@@ -28,5 +28,5 @@ RUN SECRET_KEY=unused TIDEMILL_KEYS=unused ALLOWED_HOSTS=unused BROKER_URL=memor
     && install -d -o tidemill -g tidemill /var/lib/tidemill
 USER tidemill
 EXPOSE 8000
-CMD ["gunicorn", "config.wsgi:application", "--bind", "0.0.0.0:8000", \
+CMD ["gunicorn", "config.wsgi:application", "--preload", "--bind", "0.0.0.0:8000", \
      "--workers", "2", "--threads", "8", "--access-logfile", "-"]

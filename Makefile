@@ -5,6 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 RESULTS := build/features.json
+# Tests run side by side in so many processes; JOBS=0 runs them one after the other.
+JOBS   ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --features-json=$(RESULTS)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -13,7 +16,7 @@ RUN_READY := $(VENV)/.installed
 DEV_READY := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test bench test-faults lint format features features-report migrations-check lock clean
+.PHONY: help up demo test bench test-races test-faults soak lint format features features-report migrations-check lock clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -24,14 +27,20 @@ up: $(RUN_READY) ## start everything in one process (PORT, HOST, TIDEMILL_DATA, 
 demo: $(RUN_READY) ## run the main job on real data and show it; EXIT=1 ends after the run
 	@exec $(BIN)/python manage.py demo $(if $(EXIT),--exit) $(ARGS)
 
-test: $(DEV_READY) ## run the tests (ARGS goes to pytest)
-	$(BIN)/python -m pytest --features-json=$(RESULTS) $(ARGS)
+test: $(DEV_READY) ## run the tests, JOBS=2 at a time (ARGS goes to pytest)
+	$(PYTEST) --durations=25 $(ARGS)
+
+test-races: $(DEV_READY) ## run every race 200 times; RACE_ROUNDS=1000 (ARGS goes to pytest)
+	RACE_ROUNDS=$(or $(RACE_ROUNDS),200) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/instances/races $(ARGS)
 
 test-faults: $(DEV_READY) ## kill everything while plans run; INSTANCES=2000 (ARGS goes to pytest)
 	FAULTS_INSTANCES=$(or $(INSTANCES),2000) $(BIN)/python -m pytest -m faults tests/faults $(ARGS)
 
 bench: $(DEV_READY) ## measure speed and memory, write docs/benchmarks.md; CHECK=1 fails on a miss
 	@$(BIN)/python -m tests.benchmarks $(if $(CHECK),--check) $(ARGS)
+
+soak: $(DEV_READY) ## use it at random while it breaks; MINUTES=10, SEED= repeats (ARGS: --broker rabbitmq)
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: $(DEV_READY) ## check style, types, layers and migrations
 	$(BIN)/ruff check .
@@ -46,12 +55,12 @@ format: $(DEV_READY) ## put the code into its standard form
 
 features: $(DEV_READY) ## run the tests and print what they prove, feature by feature
 	@mkdir -p build
-	@$(BIN)/python -m pytest -q --features-json=$(RESULTS) $(ARGS) >build/features.log 2>&1 \
+	@$(PYTEST) -q $(ARGS) >build/features.log 2>&1 \
 		|| { tail -n 30 build/features.log; echo "The tests did not pass; all of it: build/features.log"; }
 	@$(MAKE) --no-print-directory features-report
 
 features-report: $(DEV_READY) ## print the features as the last test run proved them
-	@$(BIN)/python -m config.features_report $(RESULTS)
+	@$(BIN)/python -m tests.support.features_report $(RESULTS)
 
 migrations-check: $(DEV_READY) ## fail when a model has changed without a migration
 	$(BIN)/python manage.py makemigrations --check --dry-run

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django_filters import CharFilter, DateFilter, FilterSet, IsoDateTimeFilter
+from django_filters import CharFilter, DateFilter
 
 from backfill.models import Plan, PlanTask
-from backfill.states import ACTIVE, PlanState
+from backfill.models.shown import with_states
+from backfill.states import PlanResult, PlanState
 from instances.models import Instance
 from instances.states import State
-from projects.filter_fields import ChoicesFilter, IdsFilter, NamesFilter, SearchFilter
+from projects.access import projects_with
+from projects.filters import UsersFilter
+from projects.ground.filter_fields import (
+    CheckedFilterSet,
+    ChoicesFilter,
+    IdsFilter,
+    InstantFilter,
+    SearchFilter,
+)
 
 
-class PlanFilter(FilterSet):
+class PlanFilter(CheckedFilterSet):
     """Plans by name, tasks, author, time and state."""
 
     search = SearchFilter(texts=["name"])
@@ -21,10 +30,11 @@ class PlanFilter(FilterSet):
     task = IdsFilter(method="filter_task")
     task_name = CharFilter(method="filter_task_name", help_text="Part of a task's name.")
     state = ChoicesFilter(choices=PlanState.choices, method="filter_state")
+    result = ChoicesFilter(choices=PlanResult.choices, method="filter_result")
     instance_state = ChoicesFilter(choices=State.choices, method="filter_instance_state")
-    created_by = NamesFilter(field_name="created_by__username", help_text="User names.")
-    created_from = IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_until = IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_by = UsersFilter(field_name="created_by__username")
+    created_from = InstantFilter(field_name="created_at", lookup_expr="gte")
+    created_until = InstantFilter(field_name="created_at", lookup_expr="lt")
     data_date_from = DateFilter(field_name="last_data_date", lookup_expr="gte")
     data_date_until = DateFilter(field_name="first_data_date", lookup_expr="lte")
 
@@ -37,16 +47,18 @@ class PlanFilter(FilterSet):
         return queryset.filter(Exists(self._tasks(Q(task__in=value)))) if value else queryset
 
     def filter_task_name(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
-        """Keep the submitted plans that run a task with such a name."""
-        return queryset.filter(Exists(self._tasks(Q(task__name__icontains=value))))
+        """Keep the submitted plans that run a task with such a name, of those the user sees."""
+        seen = projects_with(self.request.user if self.request else None)
+        named = Q(task__name__icontains=value, task__project__in=seen)
+        return queryset.filter(Exists(self._tasks(named))) if value else queryset
 
     def filter_state(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
         """Keep the plans in one of the states; a paused one is neither expanding nor running."""
-        if not value:
-            return queryset
-        paused = Q(state__in=ACTIVE, batch__paused_at__isnull=False)
-        kept = Q(state__in=value) & ~paused
-        return queryset.filter(kept | paused if PlanState.PAUSED in value else kept)
+        return with_states(queryset).filter(shown_state__in=value) if value else queryset
+
+    def filter_result(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
+        """Keep the plans of which one of these came."""
+        return with_states(queryset).filter(result__in=value) if value else queryset
 
     def filter_instance_state(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
         """Keep the plans that have an instance in one of the states."""

@@ -1,8 +1,10 @@
-"""The states of plans (design §7)."""
+"""The states of plans and the one table of their moves (design §7)."""
 
 from __future__ import annotations
 
 from django.db import models
+
+from instances.states import State
 
 
 class PlanState(models.TextChoices):
@@ -16,6 +18,16 @@ class PlanState(models.TextChoices):
     TERMINATED = "terminated", "Terminated"  # stopped by an operator
 
 
+class PlanResult(models.TextChoices):
+    """What came of a plan."""
+
+    SUCCEEDED = "succeeded", "Succeeded"  # over, and nothing of it failed
+    PARTLY = "partly", "Partly succeeded"  # over: some of it succeeded, some did not
+    FAILED = "failed", "Failed"  # over, and nothing of it succeeded
+    WAITING = "waiting_for_resources", "Waiting for resources"  # ready, and nothing has a slot
+    PENDING = "pending", "Pending"  # not begun, or under way
+
+
 class SkipReason(models.TextChoices):
     """Why a cell of the plan has no instance."""
 
@@ -24,13 +36,10 @@ class SkipReason(models.TextChoices):
 
 
 ACTIVE = frozenset({PlanState.EXPANDING, PlanState.RUNNING})
-# The shown states that allow an operation.
-ALLOWING: dict[str, frozenset[PlanState]] = {
-    "terminate": ACTIVE | {PlanState.PAUSED},
-    "pause": ACTIVE,
-    "resume": frozenset({PlanState.PAUSED}),
-}
+OVER = frozenset({PlanState.COMPLETED, PlanState.TERMINATED})
+STORED = frozenset(PlanState) - {PlanState.PAUSED}
 
+# Every write of a state goes through transitions.py, which refuses what is not here.
 TRANSITIONS: dict[PlanState, frozenset[PlanState]] = {
     PlanState.DRAFT: frozenset({PlanState.EXPANDING}),
     PlanState.EXPANDING: frozenset({PlanState.RUNNING, PlanState.TERMINATED}),
@@ -39,3 +48,27 @@ TRANSITIONS: dict[PlanState, frozenset[PlanState]] = {
     PlanState.COMPLETED: frozenset({PlanState.RUNNING}),
     PlanState.TERMINATED: frozenset({PlanState.RUNNING}),
 }
+
+# An instance that is frozen neither waits nor runs, and one that is being terminated is on its way
+# out: neither sets a finished plan going again.
+GOING = frozenset(State) - {State.SUCCESS, State.FAILED, State.FROZEN, State.TERMINATING}
+
+
+def sources_of(target: PlanState) -> frozenset[PlanState]:
+    """Return the states from which `target` may be reached."""
+    return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)
+
+
+_ILL = frozenset({PlanResult.PARTLY, PlanResult.FAILED})
+
+
+def spelled(state: PlanState, result: PlanResult) -> str:
+    """The state in words: a plan that completed with failures says so."""
+    is_ill = state == PlanState.COMPLETED and result in _ILL
+    return "Completed with failures" if is_ill else state.label
+
+
+def tone_key(state: PlanState, result: PlanResult) -> str:
+    """What the colour of a state is looked up by."""
+    is_ill = state == PlanState.COMPLETED and result in _ILL
+    return f"{state.value}:{result.value}" if is_ill else state.value

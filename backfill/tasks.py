@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import structlog
-from celery import shared_task
-from django.db.models import F, Q
+from celery import Task, shared_task
+from django.conf import settings
 
-from backfill.expanding import expand_plan
-from backfill.models import Plan
-from backfill.nudging import EXPAND_TASK, nudge_expansion
-from backfill.settling import settle_plans
-from backfill.states import PlanState
-
-logger = structlog.get_logger(__name__)
+from backfill.running.expanding import expand_in_turn
+from backfill.running.nudging import EXPAND_TASK, nudge_expansion
+from backfill.running.settling import settle_plans
+from instances.engine.announcing import begin_job
 
 
-@shared_task(name=EXPAND_TASK)
-def expand_plans() -> None:
-    """Make the instances of submitted plans, a share of each in turn, and settle finished plans."""
-    waiting = Plan.objects.filter(
-        Q(state=PlanState.EXPANDING)
-        | Q(state=PlanState.TERMINATED, expanded_count__lt=F("planned_count"))
-    )
-    more = False
-    for pk in waiting.order_by("pk").values_list("pk", flat=True):
-        try:
-            more |= expand_plan(pk)
-        except Exception:  # one plan's trouble is not another's; the next tick tries again
-            logger.exception("expansion_failed", plan_id=pk)
-    settle_plans()
-    if more:
+@shared_task(name=EXPAND_TASK, bind=True)
+def expand_plans(self: Task) -> None:
+    """Make instances of submitted plans, not for long, and settle finished plans.
+
+    What is left comes with the next message, behind what has come to the queue meanwhile.
+    """
+    begin_job(self.request.id)
+    if expand_in_turn(seconds=settings.SYSTEM_JOB_SECONDS):
         nudge_expansion()
+    settle_plans()

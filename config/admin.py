@@ -11,18 +11,14 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
-from knox import admin as knox_admin  # noqa: F401
-from knox.models import AuthToken
 
-# The timetable comes from the settings, tokens from the API: an edit here would be overwritten,
-# or would make a token whose value nobody ever sees.
+# The timetable comes from the settings: an edit here would be overwritten.
 for _model in (
     ClockedSchedule,
     CrontabSchedule,
     IntervalSchedule,
     PeriodicTask,
     SolarSchedule,
-    AuthToken,
 ):
     if admin.site.is_registered(_model):
         admin.site.unregister(_model)

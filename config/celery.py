@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -17,12 +18,35 @@ from celery.signals import (
     worker_ready,
 )
 
+from projects.ground.memory_guard import guard_memory
+
 # How long a process that is to end at once may take to kill its tasks and give them back.
 GIVE_BACK_SECONDS = 10.0
+# How often it is told so, once a second.
+TOLD_AGAIN = 10
 
+guard_memory()  # a worker's main process, beat, and every command of manage.py
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.development")
 
-app = Celery("tidemill", fixups={"config.celery_fixup:fixup"})
+
+class BoundedCelery(Celery):
+    """Celery whose publishers wait for a broker that does not answer no longer than others do."""
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
+        """Return the connection of who publishes: beat, dispatch, whoever nudges."""
+        if str(url or self.conf.broker_write_url).startswith(("amqp", "pyamqp")):
+            seconds = self.conf.broker_connection_timeout
+            given = options.get("transport_options") or {}
+            # Not for consumers: they wait for messages, and have heartbeats.
+            options["transport_options"] = {
+                "read_timeout": seconds,
+                "write_timeout": seconds,
+                **given,
+            }
+        return super().connection_for_write(url, **options)
+
+
+app = BoundedCelery("tidemill", fixups={"config.celery_fixup:fixup"})
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
@@ -39,10 +63,11 @@ def _begin_processes_after_celery(**_: Any) -> None:
 
 
 def _begin_worker_process(**_: Any) -> None:
-    from instances import worker_process  # models are loaded after the app is made
+    from instances.worker import process as worker_process  # its models need the app
 
     queues = app.amqp.queues.consume_from
-    worker_process.crew().serve(queue for queue in queues if queue != app.conf.task_default_queue)
+    crew = worker_process.present().crew
+    crew.serve(queue for queue in queues if queue != app.conf.task_default_queue)
 
 
 @worker_ready.connect
@@ -58,22 +83,37 @@ def _hurry_on_sigquit(**_: Any) -> None:
 
     def hurry(number: int, frame: FrameType | None) -> None:
         if os.getpid() == worker:  # a process that is forked later inherits this handler
-            for process in active_children():
-                process.terminate()
+            pids = [process.pid for process in active_children()]
+            threading.Thread(target=_terminate, args=(pids,), name="hurry", daemon=True).start()
         if callable(then):
             then(number, frame)
 
     signal.signal(signal.SIGQUIT, hurry)
 
 
+def _terminate(pids: list[int]) -> None:
+    """Tell processes to end until they have: one that is just about to drain misses the signal."""
+    for _ in range(TOLD_AGAIN):
+        for pid in list(pids):
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pids.remove(pid)
+        if not pids:
+            return
+        time.sleep(1)
+
+
 @worker_process_shutdown.connect
 def _end_worker_process(exitcode: int, **_: Any) -> None:
-    from instances import worker_process
+    from instances.worker import process as worker_process
 
-    if exitcode < 0:  # by the signal above
-        worker_process.end(GIVE_BACK_SECONDS)
-        return
-    try:
-        worker_process.drain()
-    except SystemExit:  # the signal came while we waited
-        worker_process.end(GIVE_BACK_SECONDS)
+    process = worker_process.present()
+    if exitcode >= 0:
+        try:
+            process.drain()
+            return
+        except SystemExit:  # the signal above came while we waited
+            pass
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes again, and must not end this early
+    process.end(GIVE_BACK_SECONDS)

@@ -5,14 +5,18 @@ Django's own checks look at DEBUG, SECRET_KEY, cookies and HTTPS; these look at 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import psutil
 from cryptography.fernet import Fernet
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from instances.runners.users import why_not
 
 # The pulse renews a lease every half a second; a pause of a worker must not look like its death.
 SHORTEST_LEASE_SECONDS = 10
@@ -43,7 +47,7 @@ def check_database(app_configs: Apps, **_: Any) -> list[CheckMessage]:
     """The embedded database serves one machine, without backups or a password."""
     database = settings.DATABASES["default"]
     engine = database["ENGINE"]
-    if engine == "config.embedded_backend":
+    if engine == "config.embedded.backend":
         return [
             Error(
                 "The embedded database is for one machine.",
@@ -51,7 +55,7 @@ def check_database(app_configs: Apps, **_: Any) -> list[CheckMessage]:
                 id="tidemill.E002",
             )
         ]
-    if engine != "django.db.backends.postgresql":
+    if engine not in ("config.postgres_backend", "django.db.backends.postgresql"):
         return [
             Error(
                 f"Tidemill runs on PostgreSQL, not on {engine}.",
@@ -110,6 +114,77 @@ def check_metrics_token(app_configs: Apps, **_: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(Tags.security, deploy=True)
+def check_proxies(app_configs: Apps, **_: Any) -> list[CheckMessage]:
+    """Behind a proxy that nobody speaks of, all clients have its address."""
+    if settings.SECURE_PROXY_SSL_HEADER and not settings.REST_FRAMEWORK["NUM_PROXIES"]:
+        return [
+            Warning(
+                "NUM_PROXIES is 0 behind a proxy: every client has the proxy's address, and who "
+                "fails to log in uses up the tries of all.",
+                hint="Set it to the number of proxies in front, usually 1.",
+                id="tidemill.W008",
+            )
+        ]
+    return []
+
+
+@register(Tags.security, deploy=True)
+def check_users(app_configs: Apps, **_: Any) -> list[CheckMessage]:
+    """Whom tasks run as must not be who holds the secrets, as far as processes run here by now."""
+    workers, web = _users_of(_is_task_worker), _users_of(_is_web)
+    hint = "Give workers a user of their own: docs/operations.md, “Who tasks run as”."
+    found: list[CheckMessage] = []
+    if 0 in workers:
+        worker = f"A worker runs as root (process {workers[0]})"
+        if settings.TASK_USERS and os.geteuid() != 0:
+            found.append(
+                Warning(
+                    f"{worker}; only root can try whether its tasks get users of their own.",
+                    hint="Run this check as root.",
+                    id="tidemill.W005",
+                )
+            )
+        elif (reason := why_not()) is not None:
+            found.append(
+                Error(
+                    f"{worker}, and its tasks as root too: {reason}.",
+                    hint=hint,
+                    id="tidemill.E008",
+                )
+            )
+        if not found or found[0].id != "tidemill.E008":
+            del workers[0]  # it is not that user whom its tasks run as
+    for user in workers.keys() & web.keys():
+        found.append(
+            Error(
+                f"Web (process {web[user]}) and a worker (process {workers[user]}) run as the same "
+                "user: what tasks write, web may run.",
+                hint=hint,
+                id="tidemill.E009",
+            )
+        )
+    return found
+
+
+def _users_of(wanted: Callable[[list[str]], bool]) -> dict[int, int]:
+    """Return the users that processes of a kind run as on this machine, each with one of them."""
+    found: dict[int, int] = {}
+    for process in psutil.process_iter(["pid", "uids", "cmdline"]):
+        if process.info["uids"] and wanted(process.info["cmdline"] or []):
+            found.setdefault(process.info["uids"].effective, process.info["pid"])
+    return found
+
+
+def _is_task_worker(command: list[str]) -> bool:
+    """Whether it is a worker of a resource group; that of the system queue runs no tasks."""
+    return "worker" in command and any("tidemill.group." in word for word in command)
+
+
+def _is_web(command: list[str]) -> bool:
+    return any(word.partition(":")[0] == "config.wsgi" for word in command)
 
 
 @register(Tags.compatibility)

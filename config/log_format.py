@@ -54,7 +54,10 @@ def logging_settings(level: str, log_format: str = "line") -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chosen"}},
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {name: {"level": routine} for name in ROUTINE_LOGGERS},
+        "loggers": {
+            **{name: {"level": routine} for name in ROUTINE_LOGGERS},
+            "axes": {"level": "ERROR"},  # failed logins are in the operation record
+        },
     }
 
 

@@ -6,11 +6,21 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from config import health
-from config.metrics import metrics
+from config import failing
+from config.console import palette
+from config.watching import health
+from config.watching.metrics import metrics
+from projects.admin.login import login
+
+handler403 = "config.failing.forbidden"
+handler404 = "config.failing.missing"
+handler500 = "config.failing.failed"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("favicon.ico", failing.favicon, name="favicon"),
+    path("admin/login/", login),  # instead of the one among the next
+    path("admin/search/", admin.site.admin_view(palette.search)),  # instead of Unfold's
     path("admin/", admin.site.urls),
     path("api/v1/", include("config.api_router")),
     path("health/live/", health.live, name="health-live"),

@@ -8,3 +8,9 @@ from django.apps import AppConfig
 class InstancesConfig(AppConfig):
     name = "instances"
     verbose_name = "Instances"
+
+    def ready(self) -> None:
+        from instances.runners.registry import BUILT_IN
+        from workflows.definitions.task_types import register
+
+        register(*BUILT_IN)

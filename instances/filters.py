@@ -7,14 +7,25 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q, QuerySet
-from django_filters import BooleanFilter, CharFilter, Filter, FilterSet, IsoDateTimeFilter
+from django_filters import CharFilter, Filter
 from drf_spectacular.utils import extend_schema_field
 
-from instances.models import Execution, Instance
+from instances.error_codes import ErrorCode
+from instances.models import Batch, Execution, Instance
 from instances.states import Cause, ExecutionState, Kind, State
-from projects.filter_fields import ChoicesFilter, IdsFilter, NamesFilter, SearchFilter
+from projects.filters import GroupsFilter, UsersFilter
+from projects.ground.counterparts import ids_with
+from projects.ground.filter_fields import (
+    CheckedFilterSet,
+    ChoicesFilter,
+    FlagFilter,
+    IdsFilter,
+    InstantFilter,
+    NamesFilter,
+    SearchFilter,
+)
 from workflows.choices import CYCLE_CHOICES, Priority
-from workflows.filters import FolderTreeFilterSet, owned_by
+from workflows.filters import FolderTreeFilterSet, TypesFilter, owned_by
 from workflows.models import Task
 
 _DATE_LENGTH = len("2026-01-31")
@@ -68,25 +79,27 @@ class InstanceFilter(FolderTreeFilterSet):
     project = IdsFilter()
     workflow = IdsFilter(field_name="task__workflow")
     task = IdsFilter()
-    type = CharFilter(field_name="version__type", help_text="The exact task type.")
+    type = TypesFilter(field_name="version__type")
     cycle = ChoicesFilter(field_name="version__cycle", choices=CYCLE_CHOICES)
     kind = ChoicesFilter(choices=Kind.choices)
     state = ChoicesFilter(choices=State.choices)
-    error_code = CharFilter()
-    resource_group = NamesFilter(field_name="resource_group__name")
+    error_code = NamesFilter(noun="error code", known=lambda user, names: list(ErrorCode))
+    resource_group = GroupsFilter()
     priority = ChoicesFilter(choices=Priority.choices)
-    owner = NamesFilter(method="filter_owner", help_text="User names.")
+    owner = UsersFilter(method="filter_owner")
     batch = IdsFilter()
-    plan = IdsFilter(field_name="batch__plan", help_text="Backfill plans.")
-    dry = BooleanFilter()
+    plan = IdsFilter(method="filter_plan", help_text="Backfill plans.")
+    dry = FlagFilter()
+    settled = FlagFilter(method="filter_settled", help_text="Whether somebody marked it success.")
+    settled_by = UsersFilter(field_name="settled_by__username")
     data_time_from = DataTimeFilter()
     data_time_until = DataTimeFilter(latest=True, help_text="Included; a date with all its day.")
-    scheduled_from = IsoDateTimeFilter(field_name="scheduled_at", lookup_expr="gte")
-    scheduled_until = IsoDateTimeFilter(field_name="scheduled_at", lookup_expr="lt")
-    started_from = IsoDateTimeFilter(field_name="started_at", lookup_expr="gte")
-    started_until = IsoDateTimeFilter(field_name="started_at", lookup_expr="lt")
-    ended_from = IsoDateTimeFilter(field_name="ended_at", lookup_expr="gte")
-    ended_until = IsoDateTimeFilter(field_name="ended_at", lookup_expr="lt")
+    scheduled_from = InstantFilter(field_name="scheduled_at", lookup_expr="gte")
+    scheduled_until = InstantFilter(field_name="scheduled_at", lookup_expr="lt")
+    started_from = InstantFilter(field_name="started_at", lookup_expr="gte")
+    started_until = InstantFilter(field_name="started_at", lookup_expr="lt")
+    ended_from = InstantFilter(field_name="ended_at", lookup_expr="gte")
+    ended_until = InstantFilter(field_name="ended_at", lookup_expr="lt")
 
     path_to_workflow = "task__workflow__"
 
@@ -94,13 +107,23 @@ class InstanceFilter(FolderTreeFilterSet):
         model = Instance
         fields: list[str] = []
 
+    def filter_plan(
+        self, queryset: QuerySet[Instance], name: str, value: list[int]
+    ) -> QuerySet[Instance]:
+        return queryset.filter(batch__in=ids_with(Batch, value)) if value else queryset
+
     def filter_owner(
         self, queryset: QuerySet[Instance], name: str, value: list[str]
     ) -> QuerySet[Instance]:
         return queryset.filter(owned_by(value, Task, path="task"))
 
+    def filter_settled(
+        self, queryset: QuerySet[Instance], name: str, value: bool
+    ) -> QuerySet[Instance]:
+        return queryset.filter(settled_at__isnull=not value)
 
-class ExecutionFilter(FilterSet):
+
+class ExecutionFilter(CheckedFilterSet):
     """Executions by their instance, task, outcome and time."""
 
     project = IdsFilter(field_name="instance__project")
@@ -108,11 +131,11 @@ class ExecutionFilter(FilterSet):
     instance = IdsFilter()
     state = ChoicesFilter(choices=ExecutionState.choices)
     cause = ChoicesFilter(choices=Cause.choices)
-    error_code = CharFilter()
-    resource_group = NamesFilter(field_name="resource_group__name")
+    error_code = NamesFilter(noun="error code", known=lambda user, names: list(ErrorCode))
+    resource_group = GroupsFilter()
     worker = CharFilter(help_text="The exact name.")
-    started_from = IsoDateTimeFilter(field_name="started_at", lookup_expr="gte")
-    started_until = IsoDateTimeFilter(field_name="started_at", lookup_expr="lt")
+    started_from = InstantFilter(field_name="started_at", lookup_expr="gte")
+    started_until = InstantFilter(field_name="started_at", lookup_expr="lt")
 
     class Meta:
         model = Execution

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import models
 
 
@@ -13,7 +15,7 @@ class State(models.TextChoices):
     WAITING_UPSTREAM = "WAITING_UPSTREAM", "Waiting for upstream"  # an edge is not SUCCESS
     WAITING_EXECUTION = "WAITING_EXECUTION", "Waiting for execution"  # ready, or sent to a worker
     RUNNING = "RUNNING", "Running"  # a worker has started its process
-    TERMINATING = "TERMINATING", "Terminating"  # its process is being killed
+    TERMINATING = "TERMINATING", "Terminating"  # its process is being killed: then it has ended
     RETRYING = "RETRYING", "Retrying"  # failed, and waits for its next try
     SUCCESS = "SUCCESS", "Success"  # done: downstream goes on
     FAILED = "FAILED", "Failed"  # given up, or terminated: downstream is held back
@@ -30,7 +32,7 @@ class ExecutionState(models.TextChoices):
     FAILED = "FAILED", "Failed"  # ended badly
     TERMINATED = "TERMINATED", "Terminated"  # ended by an operator
     LOST = "LOST", "Lost"  # its worker fell silent
-    DISMISSED = "DISMISSED", "Dismissed"  # marked success while it ran: its result is ignored
+    DISMISSED = "DISMISSED", "Dismissed"  # marked success, or not started and run again
 
 
 class Kind(models.TextChoices):
@@ -54,6 +56,8 @@ FINISHED = frozenset({State.SUCCESS, State.FAILED})
 UNFINISHED = frozenset(State) - FINISHED
 # Waits for something that readiness looks at.
 PENDING = frozenset({State.NOT_RUN, State.WAITING_EVENT, State.WAITING_UPSTREAM})
+# Waits for other rows, and is looked at round by round.
+WAITING = PENDING - {State.NOT_RUN}
 # Waits for its clock: due by not_before.
 CLOCKED = frozenset({State.NOT_RUN, State.RETRYING})
 IN_PROCESS = frozenset({State.RUNNING, State.TERMINATING})
@@ -117,7 +121,6 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.NOT_RUN,
             State.WAITING_UPSTREAM,  # an upstream is run again before this one started
             State.RUNNING,
-            State.RETRYING,  # the worker was lost before it could start
             State.SUCCESS,
             State.FAILED,
         }
@@ -128,13 +131,10 @@ TRANSITIONS: dict[State, frozenset[State]] = {
             State.FAILED,
             State.RETRYING,
             State.TERMINATING,
-            State.WAITING_EXECUTION,  # handed back by a worker that shuts down
         }
     ),
-    State.TERMINATING: frozenset({State.FAILED}),
-    State.RETRYING: frozenset(
-        {State.WAITING_EXECUTION, State.WAITING_UPSTREAM, State.NOT_RUN, State.FAILED, State.FROZEN}
-    ),
+    State.TERMINATING: frozenset({State.FAILED, State.SUCCESS}),  # the second when marked so
+    State.RETRYING: frozenset({State.NOT_RUN, State.FAILED, State.FROZEN}),
     State.SUCCESS: frozenset({State.NOT_RUN, State.FROZEN}),
     State.FAILED: frozenset({State.NOT_RUN, State.SUCCESS, State.FROZEN}),
     # Unfrozen: what was finished is so again, all else looks anew at what it waits for.
@@ -145,3 +145,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 def sources_of(target: State) -> frozenset[State]:
     """Return the states from which `target` may be reached."""
     return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)
+
+
+def listed(states: Iterable[models.TextChoices]) -> str:
+    """Return states for SQL's IN (…), in so many words: so the planner finds partial indexes."""
+    return ", ".join(f"'{state.value}'" for state in sorted(states))

@@ -8,13 +8,16 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from celery import Task, shared_task
+from django.conf import settings
 
-from instances import worker_process
-from instances.announcing import RUN_TASK
-from instances.generation import generate
-from instances.rescue import rescue
-from instances.sweep import sweep
-from projects import clock
+from instances.engine.announcing import RUN_TASK, SWEEP_TASK, begin_job, nudge
+from instances.engine.generation import generate_for
+from instances.engine.rescue import rescue
+from instances.engine.sweep import sweep
+from instances.worker import process as worker_process
+from projects.ground import clock
+
+GENERATE_TASK = "instances.generate"
 
 
 @shared_task(name=RUN_TASK, bind=True)
@@ -25,18 +28,23 @@ def run_execution(self: Task, execution_id: int) -> None:
     others with room look by themselves. Nothing waits in here, as the process may have to generate,
     sweep and rescue too.
     """
-    worker_process.crew().nudge(self.request.delivery_info["routing_key"])
+    worker_process.present().crew.nudge(self.request.delivery_info["routing_key"])
 
 
-@shared_task(name="instances.generate")
-def generate_instances() -> dict[str, int]:
-    """Make the periodic instances that are due."""
-    return {"made": generate(now=clock.now())}
+@shared_task(name=GENERATE_TASK, bind=True)
+def generate_instances(self: Task) -> dict[str, int]:
+    """Make the periodic instances that are due, for a while; sweep and rescue get their turns."""
+    begin_job(self.request.id)
+    made, more = generate_for(now=clock.now(), seconds=settings.GENERATE_SECONDS)
+    if more:  # should the message be lost, beat sends one as well
+        nudge(GENERATE_TASK, expires=15)
+    return {"made": made}
 
 
-@shared_task(name="instances.sweep")
-def sweep_instances() -> dict[str, int]:
+@shared_task(name=SWEEP_TASK, bind=True)
+def sweep_instances(self: Task) -> dict[str, int]:
     """Find what no wake-up reached."""
+    begin_job(self.request.id)
     return asdict(sweep(now=clock.now()))
 
 

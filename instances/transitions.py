@@ -12,19 +12,22 @@ from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any
 
-from instances.locking import BLOCKED, MAY_START, blocked_ids
-from instances.prepared import prepared_cursor
+from instances.ground.locking import blocked_ids
+from instances.ground.prepared import prepared_cursor
+from instances.ground.seen import SENT_SINCE, look_where_sent, note_sent_from, sent_from
+from instances.holds.listed import BLOCKED, MAY_START
 from instances.states import (
     FINISHED,
     FREEZABLE,
     IN_WORKER,
-    LIVE,
+    MARKABLE,
     PENDING,
     RERUNNABLE,
     ExecutionState,
     State,
     sources_of,
 )
+from projects.ground.sql import column
 
 # What a state means for the other columns. "now" stands for the instant of the move.
 _UNSENT = {"ready_at": None, "dispatched_at": None, "started_at": None, "ended_at": None}
@@ -39,10 +42,31 @@ _ENTERING: dict[State, dict[str, Any]] = {
     State.SUCCESS: {"ended_at": "now", "error_code": "", "error_message": ""},
     State.FAILED: {"ended_at": "now"},
 }
+# What somebody said of a success falls with it, when it is to be one anew.
+_UNSETTLED = "settled_at = NULL, settled_by_id = NULL, settled_because = ''"
+# Of what becomes ready: in which list it stands, and by what those who looked before find it.
+_READY = (
+    ", ready_xid = pg_current_xact_id()::text::bigint, limited = EXISTS (SELECT FROM"
+    " workflows_task t WHERE t.id = task_id AND t.max_parallel IS NOT NULL)"
+)
 _COLUMNS = frozenset(
-    {"error_code", "error_message", "not_before", "waiting_since", "retry_count", "lost_count"}
+    {
+        "error_code",
+        "error_message",
+        "marked",
+        "not_before",
+        "waiting_since",
+        "retry_count",
+        "lost_count",
+    }
 )
 _HELD = [state.value for state in IN_WORKER]
+# SQL after a statement `moved` that ends instances, or takes up ended ones: the note for whoever
+# keeps what stands above their batches true (BatchNote), in the same statement.
+_NOTED = """, noted AS (
+            INSERT INTO instances_batchnote (batch_id)
+            SELECT DISTINCT batch_id FROM moved WHERE batch_id IS NOT NULL
+        )"""
 
 
 def move(
@@ -69,14 +93,20 @@ def move(
         return []
     settings = {**_ENTERING[target], **columns}
     assignments = "".join(f", {column} = %s" for column in settings)
+    if target == State.WAITING_EXECUTION:
+        assignments += _READY
     values = [now if value == "now" else value for value in settings.values()]
+    statement = (
+        f"UPDATE instances_instance SET state = %s{assignments}"
+        " WHERE id = ANY(%s) AND state = ANY(%s) RETURNING id"
+    )
+    if target in FINISHED:
+        statement = f"WITH moved AS ({statement}, batch_id){_NOTED} SELECT id FROM moved"
     with prepared_cursor() as cursor:
         cursor.execute(
-            f"UPDATE instances_instance SET state = %s{assignments}"
-            " WHERE id = ANY(%s) AND state = ANY(%s) RETURNING id",
-            [target.value, *values, listed, [state.value for state in wanted]],
+            statement, [target.value, *values, listed, [state.value for state in wanted]]
         )
-        return sorted(row[0] for row in cursor.fetchall())
+        return sorted(column(cursor))
 
 
 def succeed_inline(ids: Iterable[int], *, now: datetime) -> list[int]:
@@ -86,13 +116,14 @@ def succeed_inline(ids: Iterable[int], *, now: datetime) -> list[int]:
         return []
     with prepared_cursor() as cursor:
         cursor.execute(
-            "UPDATE instances_instance SET state = 'SUCCESS', ready_at = %s, dispatched_at = %s,"
-            " started_at = %s, ended_at = %s, error_code = '', error_message = '',"
-            " total_runs = total_runs + 1"
-            " WHERE id = ANY(%s) AND inline AND state = ANY(%s) RETURNING id",
+            "WITH moved AS (UPDATE instances_instance SET state = 'SUCCESS', ready_at = %s,"
+            " dispatched_at = %s, started_at = %s, ended_at = %s, error_code = '',"
+            " error_message = '', total_runs = total_runs + 1"
+            " WHERE id = ANY(%s) AND inline AND state = ANY(%s) RETURNING id, batch_id)"
+            f"{_NOTED} SELECT id FROM moved",
             [now, now, now, now, listed, [state.value for state in PENDING]],
         )
-        return sorted(row[0] for row in cursor.fetchall())
+        return sorted(column(cursor))
 
 
 def begin_round(ids: Iterable[int], *, now: datetime) -> list[int]:
@@ -105,13 +136,36 @@ def begin_round(ids: Iterable[int], *, now: datetime) -> list[int]:
     sources = sources_of(State.NOT_RUN) & RERUNNABLE
     with prepared_cursor() as cursor:
         cursor.execute(
-            "UPDATE instances_instance SET state = 'NOT_RUN', waiting_since = %s, retry_count = 0,"
-            " lost_count = 0, not_before = CASE WHEN retry_count + lost_count > 0"
-            f" THEN least(not_before, %s) ELSE not_before END{assignments}"
-            " WHERE id = ANY(%s) AND state = ANY(%s) RETURNING id",
+            "WITH moved AS (UPDATE instances_instance SET state = 'NOT_RUN', waiting_since = %s,"
+            " retry_count = 0, lost_count = 0, not_before = CASE WHEN retry_count + lost_count > 0"
+            f" THEN least(not_before, %s) ELSE not_before END, {_UNSETTLED}{assignments}"
+            f" WHERE id = ANY(%s) AND state = ANY(%s) RETURNING id, batch_id){_NOTED}"
+            " SELECT id FROM moved",
             [now, now, *settings.values(), list(ids), [state.value for state in sources]],
         )
-        return sorted(row[0] for row in cursor.fetchall())
+        return sorted(column(cursor))
+
+
+def settle_by_hand(
+    ids: Iterable[int], *, by: int | None, because: str, now: datetime
+) -> dict[int, State]:
+    """Set the instances that may be to SUCCESS because somebody says so; return {id: new state}.
+
+    One that runs is TERMINATING until `end_terminating`. Who, when and why is kept; the times of
+    what ran stay as they were, and what never ran has an end alone.
+    """
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            "WITH moved AS (UPDATE instances_instance SET marked = state = 'RUNNING',"
+            " state = CASE WHEN state = 'RUNNING' THEN 'TERMINATING' ELSE 'SUCCESS' END,"
+            " ended_at = CASE WHEN state <> 'RUNNING' THEN coalesce(ended_at, %s) END,"
+            " error_code = '', error_message = '',"
+            " settled_at = %s, settled_by_id = %s, settled_because = %s"
+            " WHERE id = ANY(%s) AND state = ANY(%s) RETURNING id, state, batch_id)"
+            f"{_NOTED} SELECT id, state FROM moved",
+            [now, now, by, because, list(ids), [state.value for state in MARKABLE]],
+        )
+        return {pk: State(state) for pk, state in cursor.fetchall()}
 
 
 def freeze(ids: Iterable[int]) -> dict[int, State]:
@@ -140,9 +194,10 @@ def unfreeze(ids: Iterable[int], *, now: datetime) -> dict[int, State]:
     values = [value for setting in settings.values() for value in (finished, setting)]
     with prepared_cursor() as cursor:
         cursor.execute(
-            "UPDATE instances_instance SET frozen_from = '',"
+            "WITH moved AS (UPDATE instances_instance SET frozen_from = '',"
             " state = CASE WHEN frozen_from = ANY(%s) THEN frozen_from ELSE 'NOT_RUN' END"
-            f"{assignments} WHERE id = ANY(%s) AND state = 'FROZEN' RETURNING id, state",
+            f"{assignments} WHERE id = ANY(%s) AND state = 'FROZEN'"
+            f" RETURNING id, state, batch_id){_NOTED} SELECT id, state FROM moved",
             [finished, *values, list(ids)],
         )
         return {pk: State(state) for pk, state in cursor.fetchall()}
@@ -151,7 +206,7 @@ def unfreeze(ids: Iterable[int], *, now: datetime) -> dict[int, State]:
 def hold_back(ids: Iterable[int], *, now: datetime) -> list[int]:
     """Ready, unstarted instances wait for their upstream again; return those that do."""
     held = move(ids, State.WAITING_UPSTREAM, now=now, sources=[State.WAITING_EXECUTION])
-    close_live_executions(held, ExecutionState.DISMISSED, now=now)
+    close_sent_executions(held, ExecutionState.DISMISSED, now=now)
     return held
 
 
@@ -165,6 +220,29 @@ def release(ids: Iterable[int]) -> None:
             "UPDATE instances_instance SET awaits_day = false WHERE id = ANY(%s) AND awaits_day",
             [list(ids)],
         )
+
+
+def end_terminating(
+    ids: Iterable[int], *, now: datetime, error_code: str, error_message: str
+) -> dict[int, State]:
+    """TERMINATING → SUCCESS for what was marked so, FAILED for all else; return the new states.
+
+    Their processes must be gone, or the leases on them have ended.
+    """
+    listed = list(ids)
+    if not listed:
+        return {}
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            "WITH moved AS (UPDATE instances_instance SET ended_at = %s, marked = false,"
+            " state = CASE WHEN marked THEN 'SUCCESS' ELSE 'FAILED' END,"
+            " error_code = CASE WHEN marked THEN '' ELSE %s END,"
+            " error_message = CASE WHEN marked THEN '' ELSE %s END"
+            " WHERE id = ANY(%s) AND state = 'TERMINATING' RETURNING id, state, batch_id)"
+            f"{_NOTED} SELECT id, state FROM moved",
+            [now, error_code, error_message, listed],
+        )
+        return {pk: State(state) for pk, state in cursor.fetchall()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,23 +264,28 @@ def fail_or_retry(decisions: Iterable[Decision], *, now: datetime) -> dict[int, 
         return {}
     with prepared_cursor() as cursor:
         cursor.execute(
-            """
-            UPDATE instances_instance AS i SET
-                state = CASE WHEN d.retry_at IS NULL THEN 'FAILED' ELSE 'RETRYING' END,
-                error_code = d.error_code,
-                error_message = d.error_message,
-                retry_count = i.retry_count + d.retries,
-                lost_count = i.lost_count + d.losses,
-                not_before = coalesce(d.retry_at, i.not_before),
-                ready_at = CASE WHEN d.retry_at IS NULL THEN i.ready_at END,
-                dispatched_at = CASE WHEN d.retry_at IS NULL THEN i.dispatched_at END,
-                started_at = CASE WHEN d.retry_at IS NULL THEN i.started_at END,
-                ended_at = CASE WHEN d.retry_at IS NULL THEN %s END
-            FROM unnest(
-                    %s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::int[], %s::int[]
-                ) AS d (id, retry_at, error_code, error_message, retries, losses)
-            WHERE i.id = d.id AND i.state = 'RUNNING'
-            RETURNING i.id, i.state
+            f"""
+            WITH moved AS (
+                UPDATE instances_instance AS i SET
+                    state = CASE WHEN d.retry_at IS NULL THEN 'FAILED' ELSE 'RETRYING' END,
+                    error_code = d.error_code,
+                    error_message = d.error_message,
+                    retry_count = i.retry_count + d.retries,
+                    lost_count = i.lost_count + d.losses,
+                    not_before = coalesce(d.retry_at, i.not_before),
+                    ready_at = CASE WHEN d.retry_at IS NULL THEN i.ready_at END,
+                    dispatched_at = CASE WHEN d.retry_at IS NULL THEN i.dispatched_at END,
+                    started_at = CASE WHEN d.retry_at IS NULL THEN i.started_at END,
+                    ended_at = CASE WHEN d.retry_at IS NULL THEN %s END
+                FROM unnest(
+                        %s::bigint[], %s::timestamptz[], %s::text[], %s::text[],
+                        %s::int[], %s::int[]
+                    ) AS d (id, retry_at, error_code, error_message, retries, losses)
+                WHERE i.id = d.id AND i.state = 'RUNNING'
+                RETURNING i.id, i.state,
+                    CASE WHEN d.retry_at IS NULL THEN i.batch_id END AS batch_id
+            ){_NOTED}
+            SELECT id, state FROM moved
             """,
             [now, *(list(column) for column in zip(*rows, strict=True))],
         )
@@ -228,25 +311,41 @@ def claim_executions(
     upstream was being run again is held back here.
     """
     wanted = None if only is None else list(only)
+    seen = sent_from(groups)
     with prepared_cursor() as cursor:
-        # The instance is locked first, as every verb locks instances before executions. One that
-        # somebody else holds is being claimed, or operated: it is left to the next look.
+        # The instance is locked first, as every verb locks instances before executions. What
+        # somebody else holds of the two is being claimed, or operated: it is left to the next look.
         cursor.execute(
             f"""
-            SELECT x.id, i.id FROM instances_execution x
-            JOIN projects_resourcegroup g ON g.id = x.resource_group_id
-            JOIN instances_instance i ON i.id = x.instance_id
-            LEFT JOIN instances_batch b ON b.id = i.batch_id
-            WHERE x.state = 'SENT' AND g.name = ANY(%s) AND i.state = 'WAITING_EXECUTION'
-                AND {MAY_START} AND (%s::bigint[] IS NULL OR x.id = ANY(%s))
-            ORDER BY x.id LIMIT %s FOR NO KEY UPDATE OF i SKIP LOCKED
+            WITH groups AS MATERIALIZED (
+                SELECT g.id, g.name, first.id AS first
+                FROM unnest(%s::text[], %s::bigint[]) AS seen (name, id)
+                JOIN projects_resourcegroup g ON g.name = seen.name
+                CROSS JOIN LATERAL (
+                    SELECT x.id FROM instances_execution x
+                    WHERE x.resource_group_id = g.id AND {SENT_SINCE} seen.id
+                    ORDER BY x.id LIMIT 1
+                ) first
+            )
+            SELECT own.id, own.instance_id, groups.name, groups.first
+            FROM groups CROSS JOIN LATERAL (
+                SELECT x.id, x.instance_id FROM instances_execution x
+                JOIN instances_instance i ON i.id = x.instance_id
+                LEFT JOIN instances_batch b ON b.id = i.batch_id
+                WHERE x.resource_group_id = groups.id AND {SENT_SINCE} groups.first
+                    AND i.state = 'WAITING_EXECUTION' AND {MAY_START}
+                    AND (%s::bigint[] IS NULL OR x.id = ANY(%s))
+                ORDER BY x.id LIMIT %s FOR NO KEY UPDATE OF i, x SKIP LOCKED
+            ) own ORDER BY own.id LIMIT %s
             """,
-            [list(groups), wanted, wanted, room],
+            [list(seen), list(seen.values()), wanted, wanted, room, room],
         )
         rows = cursor.fetchall()
         if not rows:
+            look_where_sent(seen)
             return []
-        ids, locked = (list(column) for column in zip(*rows, strict=True))
+        ids, locked, names, firsts = (list(column) for column in zip(*rows, strict=True))
+        note_sent_from(dict(zip(names, firsts, strict=True)))
         # The look at other rows comes in a new statement, which sees what was committed meanwhile.
         cursor.execute(
             f"""
@@ -254,7 +353,7 @@ def claim_executions(
                 UPDATE instances_execution AS x
                 SET state = 'RUNNING', worker = %s, started_at = %s, lease_until = %s
                 FROM instances_instance i LEFT JOIN instances_batch b ON b.id = i.batch_id
-                WHERE x.id = ANY(%s) AND x.state = 'SENT' AND x.instance_id = ANY(%s)
+                WHERE x.id = ANY(%s) AND x.state = ANY(%s) AND x.instance_id = ANY(%s)
                     AND i.id = x.instance_id AND {MAY_START} AND NOT {BLOCKED}
                 RETURNING x.id, x.instance_id
             )
@@ -263,7 +362,7 @@ def claim_executions(
             FROM claimed WHERE i.id = claimed.instance_id AND i.state = 'WAITING_EXECUTION'
             RETURNING claimed.id, i.id
             """,
-            [worker, now, lease_until, ids, locked, now],
+            [worker, now, lease_until, ids, [ExecutionState.SENT.value], locked, now],
         )
         claimed = dict(cursor.fetchall())
         if len(claimed) < len(locked):
@@ -272,17 +371,52 @@ def claim_executions(
         return sorted(claimed)
 
 
-def mark_dispatched(ids: Iterable[int], *, now: datetime) -> list[int]:
-    """Note on ready instances that an execution was made for them; return those still ready."""
+def send(ids: Iterable[int], *, most: int, now: datetime) -> dict[int, int]:
+    """Make a SENT execution for each of the first `most` of the instances that are ready.
+
+    In the order of `ids`. Those that somebody else holds are passed over. Returns
+    {instance id: execution id}, in that order. Their resource group must be locked.
+    """
+    listed = list(ids)
+    if not listed:
+        return {}
     with prepared_cursor() as cursor:
         cursor.execute(
+            # Chosen once: a subquery in its place might be run for each row, and lock others then.
             # Not before it was ready: `now` may be older than the dispatcher's locks.
-            "UPDATE instances_instance SET dispatched_at = greatest(%s, ready_at)"
-            " WHERE id = ANY(%s) AND state = 'WAITING_EXECUTION' AND dispatched_at IS NULL"
-            " RETURNING id",
-            [now, list(ids)],
+            f"""
+            WITH chosen AS MATERIALIZED (
+                SELECT i.id, array_position(%s::bigint[], i.id) AS place
+                FROM instances_instance i LEFT JOIN instances_batch b ON b.id = i.batch_id
+                WHERE i.id = ANY(%s) AND i.state = 'WAITING_EXECUTION'
+                    AND i.dispatched_at IS NULL AND {MAY_START}
+                ORDER BY place LIMIT %s FOR NO KEY UPDATE OF i SKIP LOCKED
+            ), ready AS (
+                UPDATE instances_instance AS i SET dispatched_at = greatest(%s, i.ready_at)
+                FROM chosen WHERE i.id = chosen.id RETURNING i.*, chosen.place
+            )
+            INSERT INTO instances_execution (instance_id, task_id, number, cause, state,
+                resource_group_id, worker, waiting_since, ready_at, dispatched_at, announced_at,
+                code, parameters, error_code, error_message, log_bytes)
+            SELECT i.id, i.task_id, coalesce(last.number, 0) + 1,
+                CASE
+                    WHEN last.round = i.waiting_since THEN 'RETRY'
+                    WHEN i.total_runs > 0 THEN 'RERUN'
+                    WHEN i.kind = 'BACKFILL' THEN 'BACKFILL'
+                    ELSE 'FIRST'
+                END,
+                'SENT', i.resource_group_id, '', i.waiting_since, i.ready_at,
+                i.dispatched_at, i.dispatched_at, '', '{{}}'::jsonb, '', '', 0
+            FROM ready i LEFT JOIN LATERAL (
+                SELECT max(x.number) AS number,
+                    max(x.waiting_since) FILTER (WHERE x.started_at IS NOT NULL) AS round
+                FROM instances_execution x WHERE x.instance_id = i.id
+            ) last ON true
+            ORDER BY i.place RETURNING instance_id, id
+            """,
+            [listed, listed, most, now],
         )
-        return sorted(row[0] for row in cursor.fetchall())
+        return dict(cursor.fetchall())
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +445,18 @@ class Closed:
 
 
 def close_reported(
-    reports: Iterable[Report], *, now: datetime, lease_before: datetime | None = None
+    reports: Iterable[Report],
+    *,
+    now: datetime,
+    worker: str | None = None,
+    lease_before: datetime | None = None,
 ) -> dict[int, Closed]:
-    """End the executions that a worker still holds; one that was told to stop ends TERMINATED.
+    """End the executions that a worker still holds; one that was told to stop ends TERMINATED, or
+    DISMISSED when that was because its instance was marked success.
 
-    lease_before: only those whose lease ended before. Returns {execution id: what it was}; the
-    instances must be locked already.
+    worker: only those that it holds: after a failover of the database that lost a claim, the same
+    execution may be another worker's. lease_before: only those whose lease ended before. Returns
+    {execution id: what it was}; the instances must be locked already.
     """
     rows = [astuple(report) for report in reports]
     if not rows:
@@ -325,11 +465,12 @@ def close_reported(
         cursor.execute(
             """
             UPDATE instances_execution AS x SET
-                state = CASE WHEN old.state = 'TERMINATING' THEN 'TERMINATED' ELSE d.state END,
+                state = CASE WHEN i.marked THEN 'DISMISSED'
+                    WHEN old.state = 'TERMINATING' THEN 'TERMINATED' ELSE d.state END,
                 ended_at = %s,
-                error_code = CASE WHEN old.state = 'TERMINATING' THEN 'TERMINATED'
-                    ELSE d.error_code END,
-                error_message = d.error_message,
+                error_code = CASE WHEN i.marked THEN ''
+                    WHEN old.state = 'TERMINATING' THEN 'TERMINATED' ELSE d.error_code END,
+                error_message = CASE WHEN i.marked THEN '' ELSE d.error_message END,
                 exit_code = d.exit_code,
                 log_bytes = greatest(x.log_bytes, d.log_bytes)
             FROM unnest(
@@ -339,6 +480,7 @@ def close_reported(
                 JOIN instances_instance i ON i.id = old.instance_id
                 LEFT JOIN workflows_task t ON t.id = i.task_id AND t.max_parallel IS NOT NULL
             WHERE x.id = d.id AND old.id = x.id AND x.state = ANY(%s)
+                AND (%s::text IS NULL OR x.worker = %s)
                 AND (%s::timestamptz IS NULL OR x.lease_until < %s)
             RETURNING x.id, x.instance_id, x.resource_group_id, old.state, t.id
             """,
@@ -346,6 +488,8 @@ def close_reported(
                 now,
                 *(list(column) for column in zip(*rows, strict=True)),
                 _HELD,
+                worker,
+                worker,
                 lease_before,
                 lease_before,
             ],
@@ -356,29 +500,21 @@ def close_reported(
         }
 
 
-def close_live_executions(
-    instance_ids: Iterable[int],
-    target: ExecutionState,
-    *,
-    now: datetime,
-    error_code: str = "",
-    error_message: str = "",
+def close_sent_executions(
+    instance_ids: Iterable[int], target: ExecutionState, *, now: datetime, error_code: str = ""
 ) -> list[int]:
-    """End whatever execution of the instances is live, so that its result counts for nothing."""
+    """End the executions of the instances that no worker has started: they never start.
+
+    One that a worker has is never ended by an operation: its process lives. It is asked to stop,
+    and ends with the report that the process is gone, or with its lease.
+    """
     with prepared_cursor() as cursor:
         cursor.execute(
-            "UPDATE instances_execution SET state = %s, ended_at = %s, error_code = %s,"
-            " error_message = %s WHERE instance_id = ANY(%s) AND state = ANY(%s) RETURNING id",
-            [
-                target.value,
-                now,
-                error_code,
-                error_message,
-                list(instance_ids),
-                [state.value for state in LIVE],
-            ],
+            "UPDATE instances_execution SET state = %s, ended_at = %s, error_code = %s"
+            " WHERE instance_id = ANY(%s) AND state = 'SENT' RETURNING id",
+            [target.value, now, error_code, list(instance_ids)],
         )
-        return sorted(row[0] for row in cursor.fetchall())
+        return sorted(column(cursor))
 
 
 def ask_to_stop(instance_ids: Iterable[int], *, now: datetime) -> list[int]:
@@ -389,25 +525,31 @@ def ask_to_stop(instance_ids: Iterable[int], *, now: datetime) -> list[int]:
             " WHERE instance_id = ANY(%s) AND state = 'RUNNING' RETURNING id",
             [now, list(instance_ids)],
         )
-        return sorted(row[0] for row in cursor.fetchall())
+        return sorted(column(cursor))
 
 
 def renew_leases(ids: Iterable[int], *, worker: str, lease_until: datetime) -> dict[int, str]:
     """Extend the leases that `worker` still holds; return {execution id: its state}.
 
-    An id that is missing was closed by somebody else: its process must go and its result is void.
+    One that is missing was closed by somebody else, or somebody has locked it: that must not hold
+    up the leases of the others. `held_executions` tells which.
     """
     with prepared_cursor() as cursor:
         cursor.execute(
-            "UPDATE instances_execution SET lease_until = %s WHERE id = ANY(%s)"
-            " AND worker = %s AND state = ANY(%s) RETURNING id, state",
+            "UPDATE instances_execution AS x SET lease_until = %s FROM"
+            " (SELECT id FROM instances_execution WHERE id = ANY(%s) AND worker = %s"
+            " AND state = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) AS mine"
+            " WHERE x.id = mine.id RETURNING x.id, x.state",
             [lease_until, list(ids), worker, _HELD],
         )
         return dict(cursor.fetchall())
 
 
 def held_executions(ids: Iterable[int], *, worker: str) -> dict[int, str]:
-    """Return {execution id: its state} of those that `worker` still holds, as `renew_leases`."""
+    """Return {execution id: its state} of those that `worker` still holds.
+
+    An id that is missing was closed by somebody else: its process must go and its result is void.
+    """
     with prepared_cursor() as cursor:
         cursor.execute(
             "SELECT id, state FROM instances_execution WHERE id = ANY(%s)"

@@ -10,17 +10,19 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Model, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
-from projects.models import Member, Project
-from projects.refusals import Forbidden, NotFound
+from projects.ground.closed_box import Sight
+from projects.ground.refusals import Forbidden, NotFound
+from projects.models import Member, Operation, OperationPart, Project
 from projects.roles import Right, roles_with
 
 Actor = Any  # a user of AUTH_USER_MODEL, AnonymousUser, or None for the system
 M = TypeVar("M", bound=Model)
 
 
-def _is_unbounded(user: Actor) -> bool:
+def is_unbounded(user: Actor) -> bool:
+    """Return whether `user` has every right everywhere: a superuser, or the system itself."""
     return user is None or bool(
         isinstance(user, AbstractBaseUser)
         and getattr(user, "is_superuser", False)
@@ -30,7 +32,7 @@ def _is_unbounded(user: Actor) -> bool:
 
 def projects_with(user: Actor, right: Right = Right.VIEW) -> QuerySet[Project]:
     """Return the projects in which `user` has `right`."""
-    if _is_unbounded(user):
+    if is_unbounded(user):
         return Project.objects.all()
     if isinstance(user, AnonymousUser) or not user.is_active:
         return Project.objects.none()
@@ -42,23 +44,37 @@ def scope(
     queryset: QuerySet[M], user: Actor, right: Right = Right.VIEW, *, path: str = "project"
 ) -> QuerySet[M]:
     """Return the rows of `queryset` whose project, reached by `path`, gives `user` the right."""
-    if _is_unbounded(user):
+    if is_unbounded(user):
         return queryset
     field = "pk__in" if path == "" else f"{path}__in"
     return queryset.filter(**{field: projects_with(user, right)})
 
 
-def rights_of(user: Actor, project_id: int) -> frozenset[Right]:
-    """Return the rights that `user` has in the project; empty for who is not a member."""
-    return frozenset(
-        right for right in Right if projects_with(user, right).filter(pk=project_id).exists()
-    )
+def operations_of(user: Actor) -> QuerySet[Operation]:
+    """Return the records that `user` may read: of their projects, also among others, and their own.
+
+    Of one over several projects they see their part: see `projects.verbs.recording`.
+    """
+    rows = Operation.objects.all()
+    if is_unbounded(user):
+        return rows
+    mine = projects_with(user)
+    parts = OperationPart.objects.filter(operation=OuterRef("pk"), project__in=mine)
+    own = Q(actor=user.pk) | Q(Exists(parts))
+    return rows.filter(Q(project__in=mine) | Q(own, project=None))
+
+
+def sight(user: Actor) -> Sight:
+    """Return what `user` sees of neighbours; one query, however many are shown."""
+    if is_unbounded(user):
+        return Sight()
+    return Sight(frozenset(projects_with(user).values_list("pk", flat=True)))
 
 
 def projects_lacking(user: Actor, project_ids: Iterable[int], right: Right) -> set[int]:
     """Return those of `project_ids` in which `user` lacks `right`; one query."""
     wanted = set(project_ids)
-    if _is_unbounded(user):
+    if is_unbounded(user):
         return set()
     allowed = projects_with(user, right).filter(pk__in=wanted).values_list("pk", flat=True)
     return wanted - set(allowed)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.contrib.auth.signals import user_login_failed
+from django.db.models.signals import post_migrate, post_save, pre_save
 
 
 class ProjectsConfig(AppConfig):
@@ -11,6 +12,14 @@ class ProjectsConfig(AppConfig):
     verbose_name = "Projects"
 
     def ready(self) -> None:
-        from projects.signals import ensure_default_group  # models load after apps
+        from axes.models import AccessAttempt  # models load after apps
+        from django.contrib.auth.models import User
 
-        post_migrate.connect(ensure_default_group, sender=self)
+        from projects import signals
+        from projects.administration.logins import keep_no_form
+
+        post_migrate.connect(signals.ensure_default_group, sender=self)
+        pre_save.connect(signals.note_password, sender=User)
+        post_save.connect(signals.end_tokens, sender=User)
+        user_login_failed.connect(signals.record_failed_login)
+        pre_save.connect(keep_no_form, sender=AccessAttempt)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
-from django_filters import CharFilter, ChoiceFilter, FilterSet, IsoDateTimeFilter
+from django.contrib.auth import get_user_model
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django_filters import ChoiceFilter
 
-from projects.filter_fields import ChoicesFilter, IdsFilter, NamesFilter, SearchFilter
+from projects.access import Actor, is_unbounded, projects_with
+from projects.ground.filter_fields import (
+    CheckedFilterSet,
+    ChoicesFilter,
+    IdsFilter,
+    InstantFilter,
+    NamesFilter,
+    SearchFilter,
+)
 from projects.models import (
     DataSource,
     Member,
@@ -17,9 +27,44 @@ from projects.models import (
     ResourceGroup,
 )
 from projects.roles import Role
+from projects.verbs.catalogue import all_verbs
 
 
-class ProjectFilter(FilterSet):
+def users_known_to(user: Actor, names: Sequence[str]) -> Collection[str]:
+    """Return which of the names are members' of the user's projects, or superusers'."""
+    rows = get_user_model().objects.filter(username__in=names)
+    if not is_unbounded(user):
+        mine = Q(memberships__project__in=projects_with(user)) | Q(is_superuser=True)
+        rows = rows.filter(mine | Q(pk=user.pk))
+    return set(rows.values_list("username", flat=True))
+
+
+def groups_known_to(user: Actor, names: Sequence[str]) -> Collection[str]:
+    """Return which of the names are resource groups' that the user's projects may use."""
+    rows = ResourceGroup.objects.filter(name__in=names).order_by()
+    if not is_unbounded(user):
+        mine = Q(kind=ResourceGroup.Kind.SHARED) | Q(projects__in=projects_with(user))
+        rows = rows.filter(mine)
+    return set(rows.values_list("name", flat=True))
+
+
+class UsersFilter(NamesFilter):
+    """Rows of users, by their names."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("help_text", "User names.")
+        super().__init__(noun="user", known=users_known_to, **kwargs)
+
+
+class GroupsFilter(NamesFilter):
+    """Rows of resource groups, by their names."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("field_name", "resource_group__name")
+        super().__init__(noun="resource group", known=groups_known_to, **kwargs)
+
+
+class ProjectFilter(CheckedFilterSet):
     """Projects by name."""
 
     search = SearchFilter(texts=["name"])
@@ -30,12 +75,18 @@ class ProjectFilter(FilterSet):
         fields: list[str] = []
 
 
-class MemberFilter(FilterSet):
+class MemberFilter(CheckedFilterSet):
     """Members by project, user and role."""
 
     search = SearchFilter(texts=["user__username"])
     project = IdsFilter()
-    user = NamesFilter(field_name="user__username", help_text="User names.")
+    # Whether somebody is a member may be asked of anybody.
+    user = NamesFilter(
+        noun="user",
+        known=lambda user, names: names,
+        field_name="user__username",
+        help_text="User names.",
+    )
     role = ChoicesFilter(choices=Role.choices)
 
     class Meta:
@@ -43,19 +94,26 @@ class MemberFilter(FilterSet):
         fields: list[str] = []
 
 
-class ResourceGroupFilter(FilterSet):
+class ResourceGroupFilter(CheckedFilterSet):
     """Resource groups by name, kind and project."""
 
     search = SearchFilter(texts=["name"])
     kind = ChoicesFilter(choices=ResourceGroup.Kind.choices)
-    project = IdsFilter(field_name="projects")
+    project = IdsFilter(method="filter_project", help_text="Of those you see.")
 
     class Meta:
         model = ResourceGroup
         fields: list[str] = []
 
+    def filter_project(self, queryset: QuerySet, name: str, value: list[int]) -> QuerySet:
+        """Keep the groups that are attached to one of the projects, where the user sees it."""
+        if not value:
+            return queryset
+        seen = projects_with(self.request.user if self.request else None).filter(pk__in=value)
+        return queryset.filter(Exists(seen.filter(resource_groups=OuterRef("pk"))))
 
-class DataSourceFilter(FilterSet):
+
+class DataSourceFilter(CheckedFilterSet):
     """Data sources by name and project."""
 
     search = SearchFilter(texts=["name"])
@@ -76,18 +134,24 @@ OBJECT_TYPES = (
     "project",
     "resource_group",
     "task",
+    "user",
     "workflow",
 )
 
 
-class OperationFilter(FilterSet):
+class OperationFilter(CheckedFilterSet):
     """Operations by who, when, what, and on which objects (P3)."""
 
     project = IdsFilter()
-    actor = NamesFilter(field_name="actor__username", help_text="User names.")
-    verb = CharFilter(help_text="Such as instances.rerun.")
-    created_from = IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_until = IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    actor = UsersFilter(field_name="actor__username")
+    verb = NamesFilter(
+        noun="verb",
+        # Those that are declared; of what else is recorded, what the list has.
+        known=lambda user, names: {verb.recorded for verb in all_verbs()},
+        help_text="Such as instances.rerun.",
+    )
+    created_from = InstantFilter(field_name="created_at", lookup_expr="gte")
+    created_until = InstantFilter(field_name="created_at", lookup_expr="lt")
     object_type = ChoiceFilter(
         choices=[(name, name) for name in OBJECT_TYPES], method="filter_objects"
     )
@@ -103,6 +167,9 @@ class OperationFilter(FilterSet):
         if not value or (name == "object_type" and wanted.get("object_id")):
             return queryset  # done along with the id
         objects = OperationObject.objects.filter(operation=OuterRef("pk"))
+        if self.request is not None and not self.request.user.is_superuser:
+            own = Q(project__in=projects_with(self.request.user)) | Q(project=None)
+            objects = objects.filter(own)
         if wanted.get("object_type"):
             objects = objects.filter(object_type=wanted["object_type"])
         if wanted.get("object_id"):

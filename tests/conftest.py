@@ -1,4 +1,4 @@
-"""What every test shares: the record of which features the run proves."""
+"""What every test shares: the record of which features the run proves, and who runs beside whom."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
-# feature id → test → outcome; a test that fails in setup, call or teardown has failed.
+# feature or item → test → outcome; a test that fails in setup, call or teardown has failed.
 _RESULTS = pytest.StashKey[dict[str, dict[str, str]]]()
 _SEVERITY = ("passed", "skipped", "failed")
+_FEATURE = "feature"
+_HERE = Path(__file__).parent
+# Tests of these folders are one after the other when tests run side by side: they want the
+# machine's services, its processes or its clock.
+_ALONE = ("browser", "config/embedded", "distributed", "instances/races", "instances/runners")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,22 +31,51 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RESULTS] = {}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(_HERE).parent.as_posix()
+        group = next((one for one in _ALONE if folder.startswith(one)), None)
+        # A module stays together as well: what it shares is made once.
+        item.add_marker(pytest.mark.xdist_group(group or str(item.path)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    results = item.config.stash[_RESULTS]
-    for mark in item.iter_markers("feature"):
-        for feature in mark.args:
-            tests = results.setdefault(feature, {})
-            known = tests.get(item.nodeid, "passed")
-            tests[item.nodeid] = max(known, report.outcome, key=_SEVERITY.index)
+    features = {
+        name
+        for kind in ("feature", "item")
+        for mark in item.iter_markers(kind)
+        for name in mark.args
+    }
+    # Properties travel from the process of the test to the one that writes the record.
+    report.user_properties += [(_FEATURE, feature) for feature in sorted(features)]
     return report
+
+
+class _Record:
+    """Notes outcomes where they arrive: in the one process, or the one that hands out tests."""
+
+    def __init__(self, results: dict[str, dict[str, str]]) -> None:
+        self.results = results
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for name, feature in report.user_properties:
+            if name == _FEATURE:
+                tests = self.results.setdefault(str(feature), {})
+                known = tests.get(report.nodeid, "passed")
+                tests[report.nodeid] = max(known, report.outcome, key=_SEVERITY.index)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.pluginmanager.register(_Record(session.config.stash[_RESULTS]))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path: Path | None = session.config.getoption("--features-json")
-    if path is not None:
+    if path is not None and not hasattr(session.config, "workerinput"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(session.config.stash[_RESULTS], indent=1), encoding="utf-8")

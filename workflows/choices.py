@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
-from workflows.matching import Offset, Scope
 from workflows.schedules.cycles import Cycle
+from workflows.schedules.matching import Offset, Scope
 
 CYCLE_CHOICES = [(cycle.value, cycle.value.replace("_", " ")) for cycle in Cycle]
 OFFSET_CHOICES = [(offset.value, offset.value) for offset in Offset]
@@ -22,8 +22,6 @@ class TaskStatus(models.TextChoices):
     INVALID = "INVALID", "Invalid"  # now is past its effective-until (shown, never stored)
 
 
-# A task that is in operations: it has a version and is in lists, graphs and plans.
-PUBLISHED = frozenset({TaskStatus.SCHEDULING, TaskStatus.PAUSED, TaskStatus.OFFLINE})
 # What a backfill plan may hold (B2); INVALID tasks are stored under one of these.
 BACKFILLABLE = frozenset({TaskStatus.SCHEDULING, TaskStatus.PAUSED})
 

@@ -6,13 +6,23 @@ finds nothing.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import Model, Q, QuerySet
-from django_filters import BooleanFilter, CharFilter, FilterSet, IsoDateTimeFilter
 
-from projects import clock
-from projects.filter_fields import ChoicesFilter, IdsFilter, NamesFilter, SearchFilter
+from projects.access import Actor, projects_with
+from projects.filters import GroupsFilter, UsersFilter
+from projects.ground import clock
+from projects.ground.filter_fields import (
+    CheckedFilterSet,
+    ChoicesFilter,
+    FlagFilter,
+    IdsFilter,
+    InstantFilter,
+    NamesFilter,
+    SearchFilter,
+)
 from workflows.choices import (
     CYCLE_CHOICES,
     OFFSET_CHOICES,
@@ -20,17 +30,29 @@ from workflows.choices import (
     Priority,
     TaskStatus,
 )
-from workflows.folders import in_folders
+from workflows.definitions.task_types import task_types
+from workflows.editing.folders import in_folders
 from workflows.models import Dependency, Folder, Task, TaskVersion, Workflow
-from workflows.task_status import effective_status
-from workflows.task_types import task_types
+from workflows.status import effective_status
 
 
-class FolderTreeFilterSet(FilterSet):
+def types_known_to(user: Actor, names: Sequence[str]) -> Collection[str]:
+    """Return the names of the types of tasks."""
+    return task_types().keys()
+
+
+class TypesFilter(NamesFilter):
+    """Rows of types of tasks, by their names."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(noun="type", known=types_known_to, **kwargs)
+
+
+class FolderTreeFilterSet(CheckedFilterSet):
     """What is in folders. `path_to_workflow` leads from the model to the workflow."""
 
     folder = IdsFilter(method="filter_folder")
-    subfolders = BooleanFilter(
+    subfolders = FlagFilter(
         method="with_folder", help_text="Whether `folder` means what is below, too (the default)."
     )
 
@@ -58,10 +80,10 @@ class TaskFilter(FolderTreeFilterSet):
     status = ChoicesFilter(choices=TaskStatus.choices, method="filter_status")
     cycle = ChoicesFilter(choices=CYCLE_CHOICES)
     priority = ChoicesFilter(choices=Priority.choices)
-    resource_group = NamesFilter(field_name="resource_group__name")
-    owner = NamesFilter(method="filter_owner", help_text="User names.")
-    submitted_from = IsoDateTimeFilter(field_name="last_submitted_at", lookup_expr="gte")
-    submitted_until = IsoDateTimeFilter(field_name="last_submitted_at", lookup_expr="lt")
+    resource_group = GroupsFilter()
+    owner = UsersFilter(method="filter_owner")
+    submitted_from = InstantFilter(field_name="last_submitted_at", lookup_expr="gte")
+    submitted_until = InstantFilter(field_name="last_submitted_at", lookup_expr="lt")
 
     path_to_workflow = "workflow__"
 
@@ -87,7 +109,7 @@ class WorkflowFilter(FolderTreeFilterSet):
     search = SearchFilter(texts=["name"])
     id = IdsFilter()
     project = IdsFilter()
-    owner = NamesFilter(method="filter_owner", help_text="User names.")
+    owner = UsersFilter(method="filter_owner")
 
     class Meta:
         model = Workflow
@@ -99,14 +121,14 @@ class WorkflowFilter(FolderTreeFilterSet):
         return queryset.filter(owned_by(value, Workflow))
 
 
-class FolderFilter(FilterSet):
+class FolderFilter(CheckedFilterSet):
     """Folders."""
 
     search = SearchFilter(texts=["path"])
     id = IdsFilter()
     project = IdsFilter()
     parent = IdsFilter()
-    root = BooleanFilter(
+    root = FlagFilter(
         field_name="parent", lookup_expr="isnull", help_text="In the root of its project."
     )
 
@@ -115,7 +137,7 @@ class FolderFilter(FilterSet):
         fields: ClassVar[list[str]] = []
 
 
-class TaskVersionFilter(FilterSet):
+class TaskVersionFilter(CheckedFilterSet):
     """Versions (T9)."""
 
     id = IdsFilter()
@@ -123,24 +145,32 @@ class TaskVersionFilter(FilterSet):
     workflow = IdsFilter(field_name="task__workflow")
     task = IdsFilter()
     number = IdsFilter()
-    type = CharFilter()
-    submitted_by = NamesFilter(field_name="submitted_by__username", help_text="User names.")
-    submitted_from = IsoDateTimeFilter(field_name="submitted_at", lookup_expr="gte")
-    submitted_until = IsoDateTimeFilter(field_name="submitted_at", lookup_expr="lt")
+    type = TypesFilter()
+    submitted_by = UsersFilter(field_name="submitted_by__username")
+    submitted_from = InstantFilter(field_name="submitted_at", lookup_expr="gte")
+    submitted_until = InstantFilter(field_name="submitted_at", lookup_expr="lt")
 
     class Meta:
         model = TaskVersion
         fields: ClassVar[list[str]] = []
 
 
-class DependencyFilter(FilterSet):
+class DependencyFilter(CheckedFilterSet):
     """Dependencies by their ends (T12)."""
 
     task = IdsFilter(method="filter_task", help_text="Tasks at either end.")
     upstream = IdsFilter()
     downstream = IdsFilter()
-    project = IdsFilter(field_name="downstream__project", help_text="The downstream task's.")
-    workflow = IdsFilter(field_name="downstream__workflow", help_text="The downstream task's.")
+    project = IdsFilter(
+        method="filter_downstream",
+        field_name="downstream__project",
+        help_text="The downstream task's, if you see it.",
+    )
+    workflow = IdsFilter(
+        method="filter_downstream",
+        field_name="downstream__workflow",
+        help_text="The downstream task's, if you see it.",
+    )
     offset = ChoicesFilter(choices=OFFSET_CHOICES)
     scope = ChoicesFilter(choices=SCOPE_CHOICES)
 
@@ -152,6 +182,14 @@ class DependencyFilter(FilterSet):
         self, queryset: QuerySet[Dependency], name: str, value: list[int]
     ) -> QuerySet[Dependency]:
         return queryset.filter(Q(upstream__in=value) | Q(downstream__in=value))
+
+    def filter_downstream(
+        self, queryset: QuerySet[Dependency], name: str, value: list[int]
+    ) -> QuerySet[Dependency]:
+        if not value:
+            return queryset
+        seen = projects_with(self.request.user if self.request else None)
+        return queryset.filter(**{f"{name}__in": value, "downstream__project__in": seen})
 
 
 def owned_by(names: list[str], model: type[Model], *, path: str = "pk") -> Q:

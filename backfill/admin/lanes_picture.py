@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from urllib.parse import urlencode
 
-from backfill.day_progress import DayProgress, DayState
+from backfill.reading.day_progress import DayProgress, DayState
 from instances.admin.order import PROGRESS_ORDER
-from projects.showing import tone_of
+from projects.ground.showing import tone_of
 
 # Boxes that fit side by side; of longer lanes a box stands for several days.
 MOST_BOXES = 62

@@ -12,35 +12,41 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
+from unfold.decorators import display
 
-from backfill.admin.operating import MOST_OPERATED, OPERATIONS, confirm, operate_view
 from backfill.admin.plan_page import live_context, page_context
 from backfill.admin.wizard import downstream_view, edit_view, new_view
 from backfill.filters import PlanFilter
 from backfill.models import Plan
-from backfill.plans import delete_draft
-from backfill.progress import progress_of
+from backfill.models.shown import with_states
+from backfill.reading.progress import progress_of
 from backfill.states import PlanState
+from backfill.verbs.noun import PLANS
+from backfill.verbs.plans import delete_draft
 from instances.admin.order import PROGRESS_ORDER
-from projects.admin.extensions import Entry, add_entry
+from instances.states import State
+from projects.access import scope
 from projects.admin.projects import project_choices
-from projects.admin.rights import may
-from projects.admin.scoped import ScopedAdmin
+from projects.console.extensions import Entry, add_entry
+from projects.console.rights import may
+from projects.console.verb_pages import MOST_LISTED, VerbPages
+from projects.ground.showing import NOTHING, badge, percent, state_bar, when
 from projects.roles import Right
-from projects.showing import NOTHING, badge, percent, state_bar, when
+from projects.verbs.verb import Verb
 from workflows.admin.choices import owner_choices
 from workflows.models import Folder, Task, Workflow
 
 
 @admin.register(Plan)
-class PlanAdmin(ScopedAdmin):
+class PlanAdmin(VerbPages):
     """The backfill plans of the user's projects."""
 
+    verb_noun = PLANS
     add_right = change_right = delete_right = Right.OPERATE
     filterset = PlanFilter
     shown_filters = {
         "state": "Plan state",
+        "result": "Result",
         "project": "Project",
         "task_name": "Task's name",
         "task": "Task's id",
@@ -55,6 +61,7 @@ class PlanAdmin(ScopedAdmin):
     list_display = (
         "name",
         "state_shown",
+        "result_shown",
         "progress_shown",
         "completion",
         "success",
@@ -67,19 +74,20 @@ class PlanAdmin(ScopedAdmin):
         "creator",
         "project",
     )
+    phone_columns = ("name", "state_shown", "progress_shown", "dates")
+    empty_text = "No plan yet."
     list_before_template = "tidemill/list_before.html"
     ordering = ("-id",)
-    actions = ("pause_chosen", "resume_chosen", "terminate_chosen")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return super().get_queryset(request).select_related("project", "created_by", "batch")
+        rows = with_states(super().get_queryset(request))
+        return rows.select_related("project", "created_by", "batch")
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         own = [
             path("add/", wrap(self.new), name="backfill_plan_add"),
             path("downstream/", wrap(self.downstream), name="backfill_plan_downstream"),
-            path("operate/<str:key>/", wrap(self.operate), name="backfill_plan_operate"),
             path("<int:pk>/edit/", wrap(self.edit), name="backfill_plan_edit"),
             path("<int:pk>/live/", wrap(self.live), name="backfill_plan_live"),
         ]
@@ -100,15 +108,19 @@ class PlanAdmin(ScopedAdmin):
             context["cl"].result_list = plans
         return response
 
-    @display(description="State", ordering="state")
+    @display(description="State", ordering="shown_state")
     def state_shown(self, obj: Any) -> SafeString:
-        return badge(obj.progress.state.value, obj.progress.state.label)
+        return badge(obj.progress.tone, obj.progress.spelled)
+
+    @display(description="Result", ordering="result")
+    def result_shown(self, obj: Any) -> str:
+        return str(obj.progress.result.label)
 
     @display(description="Progress")
     def progress_shown(self, obj: Any) -> SafeString:
         shown = obj.progress
         return format_html(
-            '<a href="{}" style="display:block;min-width:150px">{}</a>',
+            '<a class="tm-bar-link" href="{}">{}</a>',
             f"{reverse('admin:instances_instance_changelist')}?plan={obj.pk}",
             state_bar(shown.by_state, shown.total, PROGRESS_ORDER),
         )
@@ -139,15 +151,15 @@ class PlanAdmin(ScopedAdmin):
 
     @display(description="Start")
     def started(self, obj: Any) -> SafeString:
-        return when(obj.progress.started_at, obj.project.time_zone)
+        return when(obj.progress.started_at)
 
     @display(description="End")
     def ended(self, obj: Any) -> SafeString:
-        return when(obj.progress.ended_at, obj.project.time_zone)
+        return when(obj.progress.ended_at)
 
     @display(description="Created", ordering="created_at")
     def created(self, obj: Plan) -> SafeString:
-        return when(obj.created_at, obj.project.time_zone)
+        return when(obj.created_at)
 
     @display(description="Creator", ordering="created_by__username")
     def creator(self, obj: Plan) -> str:
@@ -195,35 +207,39 @@ class PlanAdmin(ScopedAdmin):
             "may_operate": may(request, Right.OPERATE, plan.project_id),
             **page_context(request, plan),
         }
-        return self.page(request, "backfill/plan.html", plan.name, context)
+        context["buttons"] = self._buttons(request, plan, context["state"])
+        return self.page(request, "backfill/plan.html", plan.name, context, of=plan)
 
     def live(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The part of the page that changes, asked for every few seconds until it is final."""
         plan = self.require_object(request, pk)
         context = live_context(request, plan)
         context["may_operate"] = may(request, Right.OPERATE, plan.project_id)
+        context["buttons"] = self._buttons(request, plan, context["state"])
         return render(request, "backfill/live.html", context)
 
-    # --- operations ----------------------------------------------------------------------------
+    def _buttons(self, request: HttpRequest, plan: Plan, state: PlanState) -> list[dict[str, Any]]:
+        """Return the verbs of the page's head; a draft's leads to its preview instead."""
+        if state == PlanState.DRAFT:
+            return []
+        return self.buttons(request, plan.pk, plan.project_id, state)
 
-    @action(description="Pause …", permissions=["operate"])
-    def pause_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "pause", queryset)
+    # --- verbs ---------------------------------------------------------------------------------
 
-    @action(description="Resume …", permissions=["operate"])
-    def resume_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "resume", queryset)
-
-    @action(description="Terminate …", permissions=["operate"])
-    def terminate_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "terminate", queryset)
-
-    def _confirm(self, request: HttpRequest, key: str, queryset: QuerySet) -> HttpResponse:
-        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[:MOST_OPERATED])
-        return confirm(self, request, OPERATIONS[key], ids)
-
-    def operate(self, request: HttpRequest, key: str) -> HttpResponse:
-        return operate_view(self, request, key)
+    def verb_context(self, request: HttpRequest, verb: Verb, rows: QuerySet) -> dict[str, Any]:
+        """Show how far the plans have come that are acted on, and what of them runs."""
+        acting = PLANS.with_state(scope(rows, request.user, verb.right))
+        plans = list(acting.filter(verb_state__in=list(verb.effects)).order_by("pk")[:MOST_LISTED])
+        progress = progress_of([plan.pk for plan in plans if plan.batch_id is not None])
+        shown = [(plan, progress[plan.pk]) for plan in plans if plan.pk in progress]
+        return {
+            "extra": "backfill/operated.html",
+            "plans": [
+                (plan, one, running, one.total - one.finished - running)
+                for plan, one in shown
+                for running in [one.by_state.get(State.RUNNING, 0)]
+            ],
+        }
 
 
 def _address(kind: str) -> Any:

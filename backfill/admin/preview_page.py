@@ -1,24 +1,25 @@
-"""How a preview is shown: figures, days as bars, tasks, the first instances (B16)."""
+"""How a preview is shown: figures, days as columns, tasks, the first instances (B16)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from backfill.preview import DayLine, Preview
+from backfill.planning.preview import DayLine, Preview
 from backfill.states import SkipReason
-from projects.models import Project
+from projects.console.drawing.columns import Column, draw_columns
 
-# Bars that fit side by side; longer plans are drawn in groups of days.
-MOST_BARS = 120
+# Columns that fit side by side; of a longer plan a column stands for several days.
+MOST_COLUMNS = 120
 
 
-def preview_context(preview: Preview, project: Project) -> dict[str, Any]:
+def preview_context(preview: Preview) -> dict[str, Any]:
     """Return what the preview step shows."""
     return {
         "preview": preview,
         "skipped_total": sum(preview.skipped.values()),
-        "zone": project.time_zone,
-        "bars": day_bars(preview.days),
+        "chart": draw_columns(day_columns(preview.days), label="Instances a day"),
+        "days_a_column": days_a_column(preview.days),
         "skips": [
             (SkipReason(reason).label, number)
             for reason, number in preview.skipped.items()
@@ -27,24 +28,35 @@ def preview_context(preview: Preview, project: Project) -> dict[str, Any]:
     }
 
 
-def day_bars(days: tuple[DayLine, ...]) -> list[dict[str, Any]]:
-    """Return a bar for each day, or for each group of days, with its height in percent."""
-    size = max(1, -(-len(days) // MOST_BARS))
+def days_a_column(days: Sequence[DayLine]) -> int:
+    """Return how many days a column stands for."""
+    return max(1, -(-len(days) // MOST_COLUMNS))
+
+
+def day_columns(days: Sequence[DayLine]) -> list[Column]:
+    """Return a column for each day, or for several days: as wide as they are many, and as high as
+    their mean, so that the last one, of fewer days, looks like what it is.
+    """
+    size = days_a_column(days)
     groups = [days[start : start + size] for start in range(0, len(days), size)]
-    totals = [sum(day.instances for day in group) for group in groups]
-    most = max(totals, default=0) or 1
     return [
-        {
-            "height": f"{max(100 * total / most, 2):.1f}",
-            "title": _title(group, total),
-        }
-        for group, total in zip(groups, totals, strict=True)
+        Column(
+            label=f"{group[0].data_date}",
+            value=sum(day.instances for day in group) / len(group),
+            hint=_hint(group),
+            weight=len(group),
+        )
+        for group in groups
     ]
 
 
-def _title(group: tuple[DayLine, ...], total: int) -> str:
+def _hint(group: Sequence[DayLine]) -> str:
     first, last = group[0].data_date, group[-1].data_date
-    dates = f"{first}" if first == last else f"{first} – {last}"
-    skipped = sum(day.skipped for day in group)
-    text = f"Data date {dates}: {total:,} instances"
+    total, skipped = (sum(getattr(day, name) for day in group) for name in ("instances", "skipped"))
+    text = f"Data date {first}: {total:,} instances"
+    if len(group) > 1:
+        mean = f"{total / len(group):,.1f}".removesuffix(".0")
+        text = (
+            f"Data dates {first} – {last}: {mean} instances a day, {total:,} in {len(group)} days"
+        )
     return f"{text}, {skipped:,} skipped" if skipped else text

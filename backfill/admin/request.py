@@ -14,61 +14,56 @@ from typing import Any
 from django.http import QueryDict
 
 from backfill.models import Plan
-from backfill.spec import (
-    MAX_PERIODS,
-    DependencyCheck,
-    EntryKind,
-    FutureRuns,
-    Order,
-    RangeBy,
-    RunMode,
-    Scope,
-)
+from backfill.options.dates import MAX_PERIODS
+from backfill.options.entry import EntryKind
+from backfill.options.selection import Scope
+from backfill.spec import options
+from projects.ground.fields.field import Field
+from projects.ground.fields.forms import from_text, to_text
 
 STEPS = ("Tasks", "Dates and rules", "Preview")
 # The step that shows a field, by the beginning of its path.
 _STEP_OF = {
     "project": 1,
-    "entry": 1,
-    "scope": 1,
-    "downstream_task_ids": 1,
-    "periods": 2,
-    "range_by": 2,
-    "time_from": 2,
-    "time_until": 2,
-    "dependency_check": 2,
-    "order": 2,
-    "future_runs": 2,
-    "run_mode": 2,
-    "groups": 2,
+    **{field.name: step for step in (1, 2) for field in options(step)},
     "name": 3,
     "description": 3,
 }
+FIELDS = tuple(_STEP_OF)
+# What the wizard asks for in a way of its own; all else follows from its declaration.
+COMPOSED = ("entry", "downstream_task_ids", "periods")
+SIMPLE = tuple(field for field in options() if field.name not in COMPOSED)
+
+
+def _defaults() -> dict[str, str]:
+    return {field.name: _text(field, field.plain(field.default)) for field in SIMPLE}
+
+
+def _text(field: Field, value: Any) -> str:
+    return str(to_text(field, value))
 
 
 @dataclass(slots=True)
 class PlanRequest:
-    """The fields of the wizard as texts and ids; `errors` are messages by field path."""
+    """The fields of the wizard as texts and ids; `values` are those of the simple options by name,
+    `errors` messages by field path.
+    """
 
     project_id: int | None = None
     kind: str = EntryKind.TASKS.value
     ids: list[int] = field(default_factory=list)
     subfolders: bool = True
-    scope: str = Scope.SELECTED.value
     downstream: list[int] = field(default_factory=list)
     downstream_shown: list[int] = field(default_factory=list)
-    range_by: str = RangeBy.DATA_DATE.value
     periods: list[tuple[str, str]] = field(default_factory=list)
-    time_from: str = "00:00"
-    time_until: str = "23:59"
-    dependency_check: str = DependencyCheck.ALL.value
-    order: str = Order.ASCENDING.value
-    future_runs: str = FutureRuns.WHEN_DUE.value
-    run_mode: str = RunMode.BY_DEPENDENCY.value
-    groups: str = ""
+    values: dict[str, str] = field(default_factory=_defaults)
     name: str = ""
     description: str = ""
     errors: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # What was kept in a session may be from before an option was added.
+        self.values = {name: self.values.get(name, text) for name, text in _defaults().items()}
 
     @classmethod
     def from_post(cls, data: QueryDict) -> PlanRequest:
@@ -83,18 +78,10 @@ class PlanRequest:
             kind=kind,
             ids=_numbers(data.getlist(f"ids_{kind}")),
             subfolders=data.get("subfolders") == "1",
-            scope=data.get("scope", Scope.SELECTED.value),
             downstream=_numbers(data.getlist("downstream")),
             downstream_shown=_numbers(data.get("downstream_shown", "").split(",")),
-            range_by=data.get("range_by", RangeBy.DATA_DATE.value),
             periods=[period for period in periods if any(period)][: MAX_PERIODS + 1],
-            time_from=data.get("time_from", "").strip()[:5],
-            time_until=data.get("time_until", "").strip()[:5],
-            dependency_check=data.get("dependency_check", DependencyCheck.ALL.value),
-            order=data.get("order", Order.ASCENDING.value),
-            future_runs=data.get("future_runs", FutureRuns.WHEN_DUE.value),
-            run_mode=data.get("run_mode", RunMode.BY_DEPENDENCY.value),
-            groups=data.get("groups", "").strip(),
+            values={name: data.get(name, shown).strip() for name, shown in _defaults().items()},
             name=data.get("name", "").strip(),
             description=data.get("description", "").strip(),
         )
@@ -104,22 +91,15 @@ class PlanRequest:
         """Read a saved plan."""
         spec: Mapping[str, Any] = plan.spec
         entry = spec["entry"]
+        saved = {one.name: _text(one, spec[one.name]) for one in SIMPLE if one.name in spec}
         return cls(
             project_id=plan.project_id,
             kind=entry["kind"],
             ids=list(entry.get("ids", ())),
             subfolders=entry.get("subfolders", True),
-            scope=spec["scope"],
             downstream=list(spec.get("downstream_task_ids", ())),
-            range_by=spec["range_by"],
             periods=[(one["first"], one["last"]) for one in spec["periods"]],
-            time_from=spec["time_from"],
-            time_until=spec["time_until"],
-            dependency_check=spec["dependency_check"],
-            order=spec["order"],
-            future_runs=spec["future_runs"],
-            run_mode=spec["run_mode"],
-            groups=str(spec["groups"] or ""),
+            values=saved,
             name=plan.name,
             description=plan.description,
         )
@@ -145,23 +125,19 @@ class PlanRequest:
             entry["subfolders"] = self.subfolders
         mapping: dict[str, Any] = {
             "entry": entry,
-            "scope": self.scope,
-            "range_by": self.range_by,
             "periods": [{"first": first, "last": last or first} for first, last in self.periods],
-            "time_from": self.time_from or None,
-            "time_until": self.time_until or None,
-            "dependency_check": self.dependency_check,
-            "order": self.order,
-            "future_runs": self.future_runs,
-            "run_mode": self.run_mode,
         }
-        # Not shown in the other mode, so whatever stands there is not meant.
-        if self.run_mode == RunMode.DAY_BY_DAY and self.groups:
-            number = _number(self.groups)
-            mapping["groups"] = self.groups if number is None else number
+        for one in SIMPLE:
+            # Where the field that it belongs to says otherwise it is not shown, so not meant.
+            if one.applies(self.values):
+                mapping[one.name] = from_text(one, self.values[one.name])
         if self.scope != Scope.SELECTED and self.chosen_downstream():
             mapping["downstream_task_ids"] = self.chosen_downstream()
         return mapping
+
+    @property
+    def scope(self) -> str:
+        return self.values["scope"]
 
     def chosen_downstream(self) -> list[int]:
         """Return the downstream tasks to run; none means all of them, whatever is there."""
@@ -176,8 +152,8 @@ class PlanRequest:
             kind=self.kind,
             ids=self.ids,
             subfolders=self.subfolders,
-            scope=self.scope,
             periods=[("2020-01-01", "2020-01-01")],
+            values={"scope": self.scope},
         )
 
     def refuse(self, path: str, message: str) -> None:

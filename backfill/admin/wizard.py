@@ -6,102 +6,77 @@ import json
 from typing import Any
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
+from django.utils import timezone
 
 from backfill.admin.preview_page import preview_context
-from backfill.admin.request import STEPS, PlanRequest
-from backfill.context import load_context, read_spec
+from backfill.admin.request import FIELDS, STEPS, PlanRequest
+from backfill.admin.wizard_state import forget, keep, told
 from backfill.models import Plan
-from backfill.plans import create_plan, submit_plan, update_plan
-from backfill.preview import preview
-from backfill.spec import (
-    MAX_GROUPS,
-    MAX_PERIODS,
-    MIN_GROUPS,
-    DependencyCheck,
-    EntryKind,
-    FutureRuns,
-    Order,
-    PlanSpec,
-    RangeBy,
-    RunMode,
-    Scope,
-)
-from projects import clock
+from backfill.options.dates import MAX_PERIODS
+from backfill.options.entry import EntryKind
+from backfill.options.selection import Scope
+from backfill.planning.context import load_context, read_spec
+from backfill.planning.preview import preview
+from backfill.spec import PlanSpec, options
+from backfill.verbs.plans import create_plan, update_plan
+from backfill.verbs.submit import submit_plans
 from projects.access import projects_with, scope
-from projects.admin.scoped import ScopedAdmin
+from projects.console.logged_out import not_saved, take_kept
+from projects.console.scoped import ScopedAdmin
+from projects.ground import clock
+from projects.ground.fields.field import Kind
+from projects.ground.refusals import Refusal
+from projects.ground.showing import use_zone
 from projects.models import Project
-from projects.refusals import Refusal
 from projects.roles import Right
 from workflows.choices import BACKFILLABLE
 from workflows.models import Folder, Task, Workflow
 
 MOST_LISTED = 2_000
-
-CHOICES: dict[str, list[tuple[str, str, str]]] = {
-    "scope": [
-        (Scope.SELECTED, "Chosen tasks", "Only the tasks chosen above."),
-        (
-            Scope.SELECTED_AND_DOWNSTREAM,
-            "Chosen tasks and downstream",
-            "They, and what depends on them.",
-        ),
-        (Scope.ONLY_DOWNSTREAM, "Only downstream", "What depends on them, without them."),
-    ],
-    "range_by": [
-        (RangeBy.DATA_DATE, "Data dates", "The date of the data: the day before the planned one."),
-        (RangeBy.PLANNED_TIME, "Planned dates", "The local day on which an instance is planned."),
-    ],
-    "dependency_check": [
-        (
-            DependencyCheck.ALL,
-            "All upstream",
-            "Waits for upstream instances of the plan and outside of it.",
-        ),
-        (DependencyCheck.SELECTED, "Within the plan", "Waits only for instances of the plan."),
-        (DependencyCheck.NONE, "None", "Waits for nothing: tasks run side by side."),
-    ],
-    "order": [
-        (Order.ASCENDING, "Oldest first", "Where dependencies leave a choice."),
-        (Order.DESCENDING, "Newest first", "Where dependencies leave a choice."),
-    ],
-    "run_mode": [
-        (RunMode.BY_DEPENDENCY, "By dependency", "As soon as what it waits for has succeeded."),
-        (
-            RunMode.DAY_BY_DAY,
-            "Day by day",
-            "A date starts after every instance of the one before it succeeded; a failure holds "
-            "the later ones.",
-        ),
-    ],
-    "future_runs": [
-        (FutureRuns.WHEN_DUE, "When they are due", "Future instances wait for their time."),
-        (FutureRuns.AT_ONCE, "At once", "The future date is what the task sees."),
-    ],
-}
+MOST_NUMBERS = 20  # of which one is chosen from a list
 
 
 def new_view(model_admin: ScopedAdmin, request: HttpRequest) -> HttpResponse:
     """Make a plan, from nothing, from what a list's entry chose, or like a former plan."""
     if request.method == "POST":
         return _posted(model_admin, request, None)
+    if shown := _go_on(model_admin, request, None):
+        return shown
     former = request.GET.get("like", "")
     if former.isdigit():
         wanted = PlanRequest.from_plan(model_admin.require_object(request, former))
         wanted.name = ""
-        return _show(model_admin, request, wanted, None, 1)
-    wanted = PlanRequest.from_address(request.GET, today=clock.now().date())
+        return keep(request, wanted, 1)
+    today = timezone.localtime(clock.now()).date()
+    wanted = PlanRequest.from_address(request.GET, today=today)
     wanted.project_id = wanted.project_id or _project_of(request, wanted)
-    return _show(model_admin, request, wanted, None, 1)
+    return keep(request, wanted, 1)
 
 
 def edit_view(model_admin: ScopedAdmin, request: HttpRequest, plan: Plan) -> HttpResponse:
     """Change a draft, or look at its preview and submit it."""
     if request.method == "POST":
         return _posted(model_admin, request, plan)
-    step = 3 if request.GET.get("step") == "3" else 1
-    return _show(model_admin, request, PlanRequest.from_plan(plan), plan, step)
+    shown = _go_on(model_admin, request, plan)
+    return shown or keep(request, PlanRequest.from_plan(plan), _step(request.GET))
+
+
+def _go_on(
+    model_admin: ScopedAdmin, request: HttpRequest, plan: Plan | None
+) -> HttpResponse | None:
+    """Show a step of a wizard that is under way; None when none is at this address."""
+    if (typed := take_kept(request)) is not None:
+        model_admin.message_user(request, not_saved().detail, "warning")
+        return keep(request, PlanRequest.from_post(typed), _step(request.GET))
+    wanted = told(request)
+    return None if wanted is None else _show(model_admin, request, wanted, plan, _step(request.GET))
+
+
+def _step(data: QueryDict) -> int:
+    written = data.get("step", "1")
+    return int(written) if written in ("1", "2", "3") else 1
 
 
 def downstream_view(request: HttpRequest) -> HttpResponse:
@@ -138,9 +113,10 @@ def _posted(model_admin: ScopedAdmin, request: HttpRequest, plan: Plan | None) -
         if saved is not None:
             word = "was submitted: its instances are being made" if go == "submit" else "was saved"
             model_admin.message_user(request, f"Plan {saved.name} {word}.")
+            forget(request)
             return HttpResponseRedirect(model_admin.url("change", saved.pk))
-        return _show(model_admin, request, wanted, plan, wanted.step_at_fault() or 3)
-    return _show(model_admin, request, wanted, plan, int(go) if go in ("1", "2", "3") else 1)
+        return keep(request, wanted, wanted.step_at_fault() or 3)
+    return keep(request, wanted, int(go) if go in ("1", "2", "3") else 1)
 
 
 def _save(
@@ -170,7 +146,7 @@ def _save(
                     description=wanted.description,
                     spec=spec,
                 )
-            return submit_plan(actor=request.user, plan_id=saved.pk) if submit else saved
+            return submit_plans.one(actor=request.user, pk=saved.pk) if submit else saved
     except Refusal as refusal:
         _note(wanted, refusal)
         return None
@@ -186,6 +162,8 @@ def _show(
     """Show a step; one before it that is at fault is shown instead."""
     found: dict[str, Any] = {}
     project = _project(request, wanted)
+    if project is not None:
+        use_zone(project.time_zone)
     if step > 1 and not wanted.errors:
         _check_tasks(request, wanted, project)
     if step > 2 and not wanted.errors and project is not None:
@@ -199,7 +177,7 @@ def _show(
         except Refusal as refusal:
             _note(wanted, refusal)
         else:
-            found = preview_context(shown, project)
+            found = preview_context(shown)
     at_fault = wanted.step_at_fault()
     if at_fault is not None:
         step = min(step, at_fault)
@@ -212,13 +190,15 @@ def _show(
         "step": step,
         "steps": list(enumerate(STEPS, 1)),
         "projects": projects_with(request.user, Right.OPERATE).order_by("name"),
-        "choices": CHOICES,
+        "options_of": {number: lines(wanted, number) for number in (1, 2)},
+        "leading": json.dumps(
+            {"kind": wanted.kind} | {name: wanted.values[name] for name in sorted(_LEADING)}
+        ),
         "entry_kinds": [(kind.value, kind.value.capitalize()) for kind in EntryKind],
         "periods_json": json.dumps(_period_rows(wanted)),
         "period_faults": wanted.errors.get("periods", []),
         "most_periods": MAX_PERIODS,
-        "group_numbers": [str(number) for number in range(MIN_GROUPS, MAX_GROUPS + 1)],
-        "faults": {name: wanted.errors_of(name) for name in _FIELDS},
+        "faults": {name: wanted.errors_of(name) for name in FIELDS},
         "other_errors": wanted.other_errors(),
         "candidates": _candidates(request, wanted, project),
         "now": clock.now(),
@@ -228,23 +208,26 @@ def _show(
     return model_admin.page(request, "backfill/wizard.html", title, context)
 
 
-_FIELDS = (
-    "project",
-    "entry",
-    "scope",
-    "downstream_task_ids",
-    "periods",
-    "range_by",
-    "time_from",
-    "time_until",
-    "dependency_check",
-    "order",
-    "future_runs",
-    "run_mode",
-    "groups",
-    "name",
-    "description",
-)
+def lines(wanted: PlanRequest, step: int) -> list[dict[str, Any]]:
+    """Return the options of a step as backfill/option.html shows them."""
+    return [
+        {
+            "field": field,
+            "name": field.name,
+            "value": wanted.values.get(field.name, ""),
+            "faults": wanted.errors_of(field.name),
+            "leads": field.name in _LEADING,
+            "hidden": not field.applies(wanted.values),
+            "numbers": [str(number) for number in range(field.minimum, field.maximum + 1)]
+            if field.kind is Kind.INTEGER and field.maximum - field.minimum < MOST_NUMBERS
+            else [],
+        }
+        for field in options(step)
+    ]
+
+
+# What other parts of the form are shown by.
+_LEADING = frozenset({"scope", *(one.only_with[0] for one in options() if one.only_with)})
 
 
 def _check_tasks(request: HttpRequest, wanted: PlanRequest, project: Project | None) -> None:

@@ -7,11 +7,21 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from backfill.day_progress import DayProgress, DayState
 from backfill.models import Plan
-from backfill.progress import Progress
-from backfill.states import PlanState, SkipReason
+from backfill.reading.day_progress import DayProgress, DayState
+from backfill.reading.progress import Progress
+from backfill.spec import options
+from backfill.states import PlanResult, PlanState, SkipReason
 from instances.states import State
+from projects.ground.fields.openapi import object_schema
+from projects.rest.fields import DeclaredField, Refer
+
+
+class SpecField(DeclaredField):
+    """What to run."""
+
+    def schema(self, refer: Refer) -> dict[str, Any]:
+        return refer("PlanSpec", object_schema(options(), description="What a plan runs."))
 
 
 class ProgressAnswer(serializers.Serializer):
@@ -28,8 +38,9 @@ class ProgressAnswer(serializers.Serializer):
 class PlanAnswer(serializers.ModelSerializer):
     """A backfill plan."""
 
-    spec = serializers.DictField()
+    spec = SpecField()
     state = serializers.SerializerMethodField()
+    result = serializers.SerializerMethodField()
     created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
     cells = serializers.IntegerField(
         source="planned_count", help_text="Planned: instances and skips together."
@@ -49,6 +60,7 @@ class PlanAnswer(serializers.ModelSerializer):
             "name",
             "description",
             "state",
+            "result",
             "spec",
             "batch",
             "task_count",
@@ -67,6 +79,10 @@ class PlanAnswer(serializers.ModelSerializer):
     @extend_schema_field(serializers.ChoiceField(choices=PlanState.choices))
     def get_state(self, plan: Plan) -> str:
         return self._progress(plan).state.value
+
+    @extend_schema_field(serializers.ChoiceField(choices=PlanResult.choices))
+    def get_result(self, plan: Plan) -> str:
+        return self._progress(plan).result.value
 
     @extend_schema_field(ProgressAnswer)
     def get_progress(self, plan: Plan) -> dict[str, Any]:
@@ -181,10 +197,11 @@ class PlanTaskAnswer(serializers.Serializer):
     cycle = serializers.CharField()
     version = serializers.IntegerField(allow_null=True)
     position = serializers.IntegerField()
-    cells = serializers.IntegerField()
-    dry = serializers.BooleanField()
-    state = serializers.ChoiceField(choices=PlanState.choices)
-    progress = ProgressAnswer()
+    cells = serializers.IntegerField(allow_null=True)
+    dry = serializers.BooleanField(allow_null=True)
+    state = serializers.ChoiceField(choices=PlanState.choices, allow_null=True)
+    result = serializers.ChoiceField(choices=PlanResult.choices, allow_null=True)
+    progress = ProgressAnswer(allow_null=True)
     started_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
 
@@ -211,7 +228,7 @@ class CellAnswer(serializers.Serializer):
     """A cell of a plan: an instance, or a skip with its reason."""
 
     task = serializers.IntegerField()
-    name = serializers.CharField(help_text="Empty: of a project that you do not see.")
+    name = serializers.CharField()
     scheduled_at = serializers.DateTimeField(help_text="With the task's offset.")
     data_date = serializers.DateField()
     instance = serializers.IntegerField(allow_null=True)

@@ -21,10 +21,12 @@ from backfill.models import Plan, PlanTask, Skip
 from backfill.states import SkipReason
 from instances.models import Instance
 from instances.states import State
-from projects.access import projects_with
-from projects.api.keyset import CURSOR
-from projects.api.pagination import read_page_size
-from projects.filter_fields import IdsField
+from projects.access import sight
+from projects.ground.closed_box import Sight
+from projects.ground.filter_fields import IdsField
+from projects.rest.filtering import refuse_blanks
+from projects.rest.keyset import CURSOR
+from projects.rest.pagination import read_page_size
 
 _SALT = "tidemill.cursor.cells"
 
@@ -40,30 +42,43 @@ class CellForm(forms.Form):
 
 
 def cells_page(plan: Plan, request: Request) -> dict[str, Any]:
-    """Return a page of the plan's cells by planned time and task: four queries."""
+    """Return a page of the plan's cells by planned time and task: five queries.
+
+    Those of tasks that the user does not see are not among them: each would tell a planned time.
+    """
     form = CellForm(request.query_params)
     unknown = set(request.query_params) - {*form.fields, CURSOR, "page_size"}
     if unknown:
         raise ValidationError({name: ["There is no such filter."] for name in unknown})
+    refuse_blanks(request.query_params, form.fields)
     if not form.is_valid():
         raise translate_validation(form.errors)
     size = read_page_size(request)
     position = _read_cursor(request.query_params.get(CURSOR))
-    rows = _cells(plan, form.cleaned_data, position, size + 1)
+    eyes = sight(request.user)
+    rows = _cells(plan, form.cleaned_data, position, size + 1, eyes)
     page = rows[:size]
     following = None
     if len(rows) > size:
         at, task_id, *_ = page[-1]
         cursor = signing.dumps([at.isoformat(), task_id], salt=_SALT)
         following = replace_query_param(request.build_absolute_uri(), CURSOR, cursor)
-    return {"next": following, "previous": None, "results": _answers(plan, page, request)}
+    return {"next": following, "previous": None, "results": _answers(plan, page)}
 
 
 def _cells(
-    plan: Plan, wanted: dict[str, Any], position: tuple[datetime, int] | None, limit: int
+    plan: Plan,
+    wanted: dict[str, Any],
+    position: tuple[datetime, int] | None,
+    limit: int,
+    eyes: Sight,
 ) -> list[tuple[Any, ...]]:
     """(planned time, task, data date, instance, state, reason) of the first cells after one."""
     condition = Q()
+    if eyes.projects is not None:
+        tasks = PlanTask.objects.filter(plan=plan).exclude(task__project__in=eyes.projects)
+        if closed := list(tasks.values_list("task_id", flat=True)):
+            condition &= ~Q(task__in=closed)
     if wanted["task"]:
         condition &= Q(task__in=wanted["task"])
     if wanted["data_date_from"]:
@@ -95,25 +110,20 @@ def _cells(
     )
 
 
-def _answers(plan: Plan, rows: Sequence[tuple[Any, ...]], request: Request) -> list[dict[str, Any]]:
+def _answers(plan: Plan, rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
     tasks = {
-        task_id: (name, zone)
+        task_id: (name, ZoneInfo(zone))
         for task_id, name, zone in PlanTask.objects.filter(
             plan=plan, task__in={row[1] for row in rows}
         ).values_list("task_id", "task__name", "version__time_zone")
     }
-    seen = set(
-        PlanTask.objects.filter(
-            plan=plan, task__in=tasks, task__project__in=projects_with(request.user)
-        ).values_list("task_id", flat=True)
-    )
     return [
         {
             "task": task_id,
-            "name": tasks[task_id][0] if task_id in seen else "",
-            "scheduled_at": at.astimezone(ZoneInfo(tasks[task_id][1])),
+            "name": tasks[task_id][0],
+            "scheduled_at": at.astimezone(tasks[task_id][1]),
             "data_date": data_date,
-            "instance": instance if task_id in seen else None,
+            "instance": instance,
             "state": state,
             "skip": reason,
         }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -20,44 +20,34 @@ from backfill.api.answers import (
     PlanDayAnswer,
     PlanTaskAnswer,
     PreviewAnswer,
+    SpecField,
     progress_answer,
 )
 from backfill.api.cells import cells_page
-from backfill.context import read_spec
-from backfill.control import (
-    pause_plan,
-    pause_plans,
-    resume_plan,
-    resume_plans,
-    terminate_plan,
-    terminate_plans,
-)
-from backfill.day_progress import days_progress
 from backfill.filters import PlanFilter
 from backfill.models import Plan, PlanTask
-from backfill.plans import create_plan, delete_draft, submit_plan, update_plan
-from backfill.preview import preview
-from backfill.progress import progress_of, tasks_progress
+from backfill.models.shown import with_states
+from backfill.planning.context import read_spec
+from backfill.planning.preview import preview
+from backfill.reading.day_progress import days_progress
+from backfill.reading.progress import Progress, progress_of, tasks_progress
 from backfill.spec import PlanSpec
 from backfill.states import SkipReason
+from backfill.verbs.noun import PLANS
+from backfill.verbs.plans import create_plan, delete_draft, update_plan
 from instances.models import BatchDay
 from instances.states import State
-from projects import clock
-from projects.access import projects_with
-from projects.api.batch import BatchAnswer, BatchBody, batch_answer, chosen_ids
-from projects.api.fields import Body, MappingField, TextField, VisibleField
-from projects.api.idempotency import KEY_PARAMETER, idempotent
-from projects.api.keyset import LongPagination
-from projects.api.scoped import ListRead
+from projects.access import sight
+from projects.ground import clock
+from projects.ground.closed_box import Sight
+from projects.ground.refusals import Conflict, Invalid
 from projects.models import Project
-from projects.operations import BatchResult
-from projects.refusals import Invalid
-
-_SPEC_HELP = (
-    'What to run: {"entry": {"kind": "tasks", "ids": [1]}, "periods": [{"first": "2026-01-01", '
-    '"last": "2026-01-07"}], "scope": "selected_and_downstream", "run_mode": "day_by_day", '
-    '"groups": 3, …}.'
-)
+from projects.rest.fields import Body, TextField, VisibleField
+from projects.rest.idempotency import KEY_PARAMETER, idempotent
+from projects.rest.keyset import LongPagination
+from projects.rest.scoped import ListRead
+from projects.rest.verbs import with_verbs
+from projects.verbs.verb import Verb
 
 
 class PlanChanges(Body):
@@ -65,23 +55,24 @@ class PlanChanges(Body):
 
     name = TextField(max_length=100, required=False)
     description = TextField(max_length=256, required=False, allow_blank=True)
-    spec = MappingField(required=False, help_text=_SPEC_HELP)
+    spec = SpecField(required=False)
 
 
 class NewPlan(PlanChanges):
     """A draft to be made; without a name it gets one."""
 
     project = VisibleField(Project, path="")
-    spec = MappingField(help_text=_SPEC_HELP)
+    spec = SpecField()
 
 
 class UnsavedPlan(Body):
     """A plan that is not saved."""
 
     project = VisibleField(Project, path="")
-    spec = MappingField(help_text=_SPEC_HELP)
+    spec = SpecField()
 
 
+@with_verbs(PLANS)
 class BackfillViewSet(ListRead):
     """The backfill plans of the user's projects."""
 
@@ -95,7 +86,12 @@ class BackfillViewSet(ListRead):
         "created_at": ("created_at",),
         "submitted_at": ("submitted_at",),
         "task_count": ("task_count",),
+        "state": ("shown_state", "id"),
+        "result": ("result", "id"),
     }
+
+    def get_queryset(self) -> QuerySet[Plan]:
+        return with_states(super().get_queryset())
 
     def shown(self, rows: QuerySet[Plan]) -> QuerySet[Plan]:
         return rows.select_related("created_by")
@@ -174,59 +170,8 @@ class BackfillViewSet(ListRead):
             )
         return Response(PreviewAnswer(found).data)
 
-    @extend_schema(request=None, responses=PlanAnswer)
-    @action(detail=True, methods=["post"])
-    def submit(self, request: Request, pk: str) -> Response:
-        """Submit a plan: its instances are made and run."""
-        with faults_of_spec():
-            plan = submit_plan(actor=request.user, plan_id=self.pk)
-        return self.answer(plan)
-
-    @extend_schema(request=None, responses=PlanAnswer)
-    @action(detail=True, methods=["post"])
-    def terminate(self, request: Request, pk: str) -> Response:
-        """Stop a plan: nothing of it starts any more, what runs is killed."""
-        return self.answer(terminate_plan(actor=request.user, plan_id=self.pk))
-
-    @extend_schema(request=None, responses=PlanAnswer)
-    @action(detail=True, methods=["post"])
-    def pause(self, request: Request, pk: str) -> Response:
-        """Pause a plan: nothing of it starts until it is resumed, what runs goes on."""
-        return self.answer(pause_plan(actor=request.user, plan_id=self.pk))
-
-    @extend_schema(request=None, responses=PlanAnswer)
-    @action(detail=True, methods=["post"])
-    def resume(self, request: Request, pk: str) -> Response:
-        """Let a paused plan go on."""
-        return self.answer(resume_plan(actor=request.user, plan_id=self.pk))
-
-    @extend_schema(request=BatchBody, responses=BatchAnswer)
-    @action(detail=False, methods=["post"], url_path="batch/terminate")
-    def batch_terminate(self, request: Request) -> Response:
-        """Stop many plans."""
-        return self.operate_many(terminate_plans)
-
-    @extend_schema(request=BatchBody, responses=BatchAnswer)
-    @action(detail=False, methods=["post"], url_path="batch/pause")
-    def batch_pause(self, request: Request) -> Response:
-        """Pause many plans."""
-        return self.operate_many(pause_plans)
-
-    @extend_schema(request=BatchBody, responses=BatchAnswer)
-    @action(detail=False, methods=["post"], url_path="batch/resume")
-    def batch_resume(self, request: Request) -> Response:
-        """Let many paused plans go on."""
-        return self.operate_many(resume_plans)
-
-    def operate_many(self, verb: Callable[..., BatchResult]) -> Response:
-        """Do `verb` to the plans of the body."""
-        ids = chosen_ids(
-            self.body(BatchBody),
-            rows=self.get_queryset(),
-            filterset_class=PlanFilter,
-            request=self.request,
-        )
-        return batch_answer(verb(actor=self.request.user, plan_ids=ids))
+    def faults_of(self, verb: Verb) -> AbstractContextManager[None]:
+        return faults_of_spec()
 
     @extend_schema(responses=PlanTaskAnswer(many=True), filters=False)
     @action(detail=True, pagination_class=LongPagination)
@@ -243,18 +188,9 @@ class BackfillViewSet(ListRead):
         )
         page = self.paginate_queryset(rows) or []
         progress = tasks_progress(plan.pk)
-        seen = set(projects_with(request.user).values_list("pk", flat=True))
+        eyes = sight(request.user)
         return self.get_paginated_response(
-            [
-                {
-                    **_task_facts(row, row.task.project_id in seen),
-                    "state": progress[row.task_id].state.value,
-                    "progress": progress_answer(progress[row.task_id]),
-                    "started_at": progress[row.task_id].started_at,
-                    "ended_at": progress[row.task_id].ended_at,
-                }
-                for row in page
-            ]
+            [_task_facts(row, progress[row.task_id], eyes) for row in page]
         )
 
     @extend_schema(responses=PlanDayAnswer(many=True), filters=False)
@@ -294,6 +230,9 @@ def faults_of_spec() -> Iterator[None]:
     """Report the faults of a spec at `spec.<field>`."""
     try:
         yield
+    except Conflict as error:
+        # Of a single plan it has always been said so, of many as of all nouns: "wrong_state".
+        raise Conflict(error.detail) from error
     except Invalid as error:
         pairs = [
             (field if field in ("name", "description") else f"spec.{field}".rstrip("."), message)
@@ -305,18 +244,27 @@ def faults_of_spec() -> Iterator[None]:
         raise Invalid.from_pairs(pairs, code=error.code) from error
 
 
-def _task_facts(row: PlanTask, visible: bool) -> dict[str, Any]:
+def _task_facts(row: PlanTask, progress: Progress, eyes: Sight) -> dict[str, Any]:
     task = row.task
+    shown = eyes.facts(
+        task.project_id,
+        name=task.name,
+        workflow=task.workflow.name,
+        project=task.project_id,
+        owners=[user.get_username() for user in task.owners.all()],
+        cycle=row.version.cycle,
+        version=row.version.number,
+        cells=row.cell_count,
+        dry=row.dry,
+        progress=progress_answer(progress),
+        started_at=progress.started_at,
+        ended_at=progress.ended_at,
+    )
+    visible = shown["visible"]
     return {
-        "visible": visible,
         "task": task.pk,
-        "name": task.name if visible else "",
-        "workflow": task.workflow.name if visible else "",
-        "project": task.project_id if visible else None,
-        "owners": [user.get_username() for user in task.owners.all()] if visible else [],
-        "cycle": row.version.cycle if visible else "",
-        "version": row.version.number if visible else None,
         "position": row.position,
-        "cells": row.cell_count,
-        "dry": row.dry,
+        "state": progress.state.value if visible else None,
+        "result": progress.result.value if visible else None,
+        **shown,
     }

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import duckdb
 
-from backfill.spec import Entry, EntryKind, Period, PlanSpec
+from backfill.options.dates import Period
+from backfill.options.entry import Entry, EntryKind
+from backfill.spec import PlanSpec
+from instances.runners.users import give
 from projects.access import Actor
 from projects.administration.projects import create_project
 from projects.models import Project
@@ -47,7 +50,9 @@ class Demo:
     @property
     def spec(self) -> PlanSpec:
         """What the demo runs: the data dates 1 to 7 July 2010 of the whole workflow."""
-        return PlanSpec(Entry(EntryKind.WORKFLOWS, (self.workflow_id,)), (FIRST_WEEK,))
+        return PlanSpec(
+            entry=Entry(EntryKind.WORKFLOWS, (self.workflow_id,)), periods=(FIRST_WEEK,)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ def set_up(*, actor: Actor, data_directory: Path) -> Demo:
     project = Project.objects.filter(name=PROJECT).first() or create_project(
         actor=actor, values={"name": PROJECT, "time_zone": TIME_ZONE}
     )
+    give(project.pk, folder)
     done = import_bundles(actor=actor, project_id=project.pk, bundles=[bundle], submit=True)
     return Demo(project, done.workflows[0].id, folder)
 

@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                 ('task_count', models.PositiveIntegerField(default=0, editable=False)),
                 ('planned_count', models.PositiveIntegerField(default=0, editable=False)),
                 ('expanded_count', models.PositiveIntegerField(default=0, editable=False)),
+                ('expanded_at', models.DateTimeField(editable=False, null=True)),
                 ('first_data_date', models.DateField(editable=False, null=True)),
                 ('last_data_date', models.DateField(editable=False, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -40,6 +41,21 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='PlanLink',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('offset', models.CharField(choices=[('same', 'same'), ('previous', 'previous')], default='same', max_length=16)),
+                ('scope', models.CharField(choices=[('default', 'default'), ('previous_day', 'previous day'), ('whole_period', 'whole period'), ('latest', 'latest'), ('interval', 'interval')], default='default', max_length=16)),
+                ('downstream', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workflows.task')),
+                ('plan', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='backfill.plan')),
+                ('upstream', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workflows.task')),
+                ('upstream_version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workflows.taskversion')),
+            ],
+            options={
+                'ordering': ['plan_id', 'id'],
             },
         ),
         migrations.CreateModel(
@@ -75,9 +91,17 @@ class Migration(migrations.Migration):
             model_name='plan',
             index=models.Index(condition=models.Q(('state__in', ['expanding', 'running'])), fields=['id'], name='plan_active'),
         ),
+        migrations.AddIndex(
+            model_name='plan',
+            index=models.Index(models.OrderBy(models.F('expanded_at'), nulls_first=True), models.F('id'), condition=models.Q(('state', 'expanding'), models.Q(('expanded_count__lt', models.F('planned_count')), ('state', 'terminated')), _connector='OR'), name='plan_to_expand'),
+        ),
         migrations.AddConstraint(
             model_name='plan',
             constraint=models.UniqueConstraint(fields=('project', 'name'), name='plan_name_in_project', violation_error_message='The project has a plan of this name already.'),
+        ),
+        migrations.AddConstraint(
+            model_name='planlink',
+            constraint=models.UniqueConstraint(fields=('plan', 'downstream', 'upstream', 'offset'), name='one_plan_link_per_pair'),
         ),
         migrations.AddConstraint(
             model_name='plantask',

@@ -11,7 +11,7 @@ from workflows.models import Task, TaskVersion
 class PlanTask(models.Model):
     """A task that a submitted plan runs, the version it runs, and its place in the graph."""
 
-    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="tasks")
+    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="tasks", db_index=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="+")
     version = models.ForeignKey(TaskVersion, on_delete=models.PROTECT, related_name="+")
     position = models.PositiveIntegerField(help_text="Topological order in the plan.")

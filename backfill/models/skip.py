@@ -12,7 +12,7 @@ from workflows.models import Task
 class Skip(models.Model):
     """The slot (task, scheduled_at) was planned and not made, for a reason (B26)."""
 
-    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="skips")
+    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="skips", db_index=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="+")
     scheduled_at = models.DateTimeField()
     data_date = models.DateField()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.data_directory import data_directory, load_secrets
-from config.embedded_postgres import database_url
+from config.embedded.data_directory import data_directory, load_secrets
+from config.embedded.postgres import database_url
+from config.settings import broker
 from config.settings.base import *  # noqa: F403  # Django's way of layering settings
 from config.settings.base import env
+from config.settings.database import bounded
 
 DATA_DIRECTORY = data_directory()
 _secrets = load_secrets(DATA_DIRECTORY)
@@ -21,13 +23,11 @@ _database: dict[str, Any] = dict(
     env.db_url_config(env.str("DATABASE_URL", "") or database_url(DATA_DIRECTORY))
 )
 if not env.str("DATABASE_URL", ""):
-    _database["ENGINE"] = "config.embedded_backend"  # starts the server at the first connection
-_database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 40, "timeout": 30}
-DATABASES = {"default": _database}
+    _database["ENGINE"] = "config.embedded.backend"  # starts the server at the first connection
+DATABASES = {"default": bounded(_database, connections=40)}
 
 CELERY_BROKER_URL = env.str("BROKER_URL", "") or "memory://tidemill/"
-if CELERY_BROKER_URL.startswith("memory:"):
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.01}  # seconds from send to start
+CELERY_BROKER_TRANSPORT_OPTIONS = broker.bounded(CELERY_BROKER_URL)
 
 WHITENOISE_USE_FINDERS = True  # static files straight from the packages, nothing to collect
 WHITENOISE_AUTOREFRESH = False

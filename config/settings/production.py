@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.data_directory import data_directory
+from config.embedded.data_directory import data_directory
+from config.settings import broker
 from config.settings.base import *  # noqa: F403  # Django's way of layering settings
 from config.settings.base import BASE_DIR, EXECUTIONS_PER_PROCESS, env
+from config.settings.database import bounded
 
 DATA_DIRECTORY = data_directory()  # folders of running tasks, on this machine alone
 
@@ -22,19 +24,14 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # Threads of a process share connections: one for each that runs a task, and a few of its own.
-# They are opened when needed and closed after ten idle minutes.
 _database: dict[str, Any] = dict(env.db_url_config(env.str("DATABASE_URL")))
-_database["CONN_HEALTH_CHECKS"] = True  # after a restart of the database old ones are dead
-_database.setdefault("OPTIONS", {}).update(
-    connect_timeout=env.int("DATABASE_CONNECT_SECONDS", 10),
-    pool={
-        "min_size": 1,
-        "max_size": env.int("DATABASE_POOL_SIZE", EXECUTIONS_PER_PROCESS + 4),
-        "timeout": 30,
-    },
-)
-DATABASES = {"default": _database}
+DATABASES = {
+    "default": bounded(
+        _database, connections=env.int("DATABASE_POOL_SIZE", EXECUTIONS_PER_PROCESS + 4)
+    )
+}
 CELERY_BROKER_URL = env.str("BROKER_URL")
+CELERY_BROKER_TRANSPORT_OPTIONS = broker.bounded(CELERY_BROKER_URL)
 
 HTTPS = env.bool("HTTPS", True)
 SESSION_COOKIE_SECURE = HTTPS
@@ -42,8 +39,8 @@ CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 # Probes and scrapers come straight to the process, not through the proxy that speaks TLS.
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
-# An hour, so that a mistake heals; a year (31536000) once HTTPS has proved itself.
-SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 3600) if HTTPS else 0
+# A year. For a first trial of HTTPS take 3600, so that a mistake heals.
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 365 * 24 * 3600) if HTTPS else 0
 # The proxy in front must set this header, and drop the one that a client sends.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SILENCED_SYSTEM_CHECKS = [

@@ -1,18 +1,20 @@
-"""The edges of an instance as a reader may see them: those of foreign projects by id alone (P2)."""
+"""The edges of an instance as its page shows them (I11)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 
 from instances.models import Edge, Instance
+from instances.reading.neighbours import downstream_edges, neighbours, upstream_edges
 from instances.states import State
-from projects.access import projects_lacking
-from projects.roles import Right
+from projects.console.rights import sight_of
+from projects.ground.showing import data_time_text
+from workflows.schedules import data_time
 
 MOST_EDGES = 100
 
@@ -27,76 +29,75 @@ class EdgeLine:
     instance_id: int | None
     state: str
     label: str
-    scheduled_at: datetime
-    zone: str
+    scheduled_at: datetime | None
+    data_time: str
     hidden: bool
     removed: bool
+    why_removed: str  # empty when an operator removed it
 
 
 def upstream_lines(request: HttpRequest, instance: Instance) -> tuple[list[EdgeLine], bool]:
     """Return what the instance waits for, and whether there is more of it."""
-    rows = list(
-        Edge.objects.filter(instance=instance)
-        .select_related("upstream", "upstream_task__workflow", "upstream_task__version")
-        .defer("upstream_task__draft", "upstream_task__version__definition")
-        .order_by("upstream_task", "upstream_scheduled_at")[: MOST_EDGES + 1]
-    )
-    closed = _closed(request, [edge.upstream_task.project_id for edge in rows])
-    return [
-        _line(
-            edge,
-            edge.upstream_task,
-            edge.upstream,
-            edge.upstream_scheduled_at,
-            hidden=edge.upstream_task.project_id in closed,
+    rows = (
+        upstream_edges(instance)
+        .select_related("upstream__version", "upstream_task__version")
+        .defer(
+            "upstream_task__draft",
+            "upstream__version__definition",
+            "upstream_task__version__definition",
         )
-        for edge in rows[:MOST_EDGES]
-    ], len(rows) > MOST_EDGES
+        .order_by("upstream_task", "upstream_scheduled_at")
+    )
+    return _lines(request, list(rows[: MOST_EDGES + 1]), upstream=True)
 
 
 def downstream_lines(request: HttpRequest, instance: Instance) -> tuple[list[EdgeLine], bool]:
     """Return what waits for the instance, and whether there is more of it."""
-    rows = list(
-        Edge.objects.filter(upstream=instance)
-        .select_related("instance__task__workflow", "instance__version")
+    rows = (
+        downstream_edges(instance, request.user)
+        .select_related("instance__version")
         .defer("instance__task__draft", "instance__version__definition")
-        .order_by("instance__task", "instance__scheduled_at")[: MOST_EDGES + 1]
+        .order_by("instance__task", "instance__scheduled_at")
     )
-    closed = _closed(request, [edge.instance.project_id for edge in rows])
-    return [
-        _line(
-            edge,
-            edge.instance.task,
-            edge.instance,
-            edge.instance.scheduled_at,
-            hidden=edge.instance.project_id in closed,
-        )
-        for edge in rows[:MOST_EDGES]
-    ], len(rows) > MOST_EDGES
+    return _lines(request, list(rows[: MOST_EDGES + 1]), upstream=False)
 
 
-def _line(
-    edge: Edge, task: Any, instance: Instance | None, scheduled_at: datetime, *, hidden: bool
-) -> EdgeLine:
-    state = State(instance.state) if instance is not None else None
-    if instance is not None:
-        zone = instance.version.time_zone if "version" in instance._state.fields_cache else ""
-    else:
-        zone = ""
-    zone = zone or (task.version.time_zone if "version" in task._state.fields_cache else "UTC")
+def _lines(
+    request: HttpRequest, edges: list[Edge], *, upstream: bool
+) -> tuple[list[EdgeLine], bool]:
+    listed = edges[:MOST_EDGES]
+    found = neighbours(listed, upstream=upstream, sight=sight_of(request))
+    lines = [
+        _line(edge, shown, _data_time(edge, upstream=upstream))
+        for edge, shown in zip(listed, found, strict=True)
+    ]
+    return lines, len(edges) > MOST_EDGES
+
+
+def _line(edge: Edge, shown: dict[str, Any], data_time: str) -> EdgeLine:
+    state = State(shown["state"]) if shown["state"] else None
+    name, closed = f"{shown['workflow']}/{shown['name']}", f"task {shown['task']}"
     return EdgeLine(
         edge_id=edge.pk,
-        task_id=task.pk,
-        task=f"task {task.pk}" if hidden else f"{task.workflow.name}/{task.name}",
-        instance_id=instance.pk if instance is not None else None,
-        state="" if state is None or hidden else state.value,
-        label="" if state is None or hidden else state.label,
-        scheduled_at=scheduled_at,
-        zone=zone,
-        hidden=hidden,
-        removed=edge.removed_at is not None,
+        task_id=shown["task"],
+        task=name if shown["visible"] else closed,
+        instance_id=shown["instance"],
+        state=state.value if state else "",
+        label=state.label if state else "",
+        scheduled_at=shown["scheduled_at"],
+        data_time=data_time if shown["visible"] else "",
+        hidden=not shown["visible"],
+        removed=bool(shown["removed"]),
+        why_removed=edge.get_removed_because_display() if shown["removed_because"] else "",
     )
 
 
-def _closed(request: HttpRequest, project_ids: Sequence[int]) -> set[int]:
-    return projects_lacking(request.user, project_ids, Right.VIEW)
+def _data_time(edge: Edge, *, upstream: bool) -> str:
+    """Return the data time of a slot; of one that has no instance by the task's present zone."""
+    instance = edge.upstream if upstream else edge.instance
+    if instance is not None:
+        return data_time_text(instance.data_date, instance.local_time)
+    version = edge.upstream_task.version
+    zone = version.time_zone if version is not None else "UTC"
+    local = data_time(edge.upstream_scheduled_at, ZoneInfo(zone))
+    return data_time_text(local.date(), local.time())

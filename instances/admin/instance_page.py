@@ -9,16 +9,18 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from instances.admin.choices import plan_name, plan_shown
 from instances.admin.edge_lines import downstream_lines, upstream_lines
-from instances.admin.operating import offered
-from instances.diagnosis import diagnose
-from instances.models import Execution, Instance
-from instances.runners.error_codes import explain
-from instances.states import FINISHED, State
-from instances.waiting import why_waiting
-from projects import clock
+from instances.error_codes import explain
+from instances.models import Batch, Execution, Instance
+from instances.reading.diagnosis import diagnose
+from instances.reading.waiting import why_waiting
+from instances.states import CLOCKED, FINISHED, State
+from projects.access import scope
 from projects.admin.operations import spell_verb
-from projects.admin.rights import may
+from projects.console.rights import may
+from projects.ground import clock
+from projects.ground.counterparts import counterpart_id
 from projects.models import OperationObject
 from projects.roles import Right
 
@@ -32,25 +34,33 @@ _WAITING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One of the three phases of a round; `mark` is "done", "now" or empty."""
+    """One of the three phases of a round; `mark` is "done", "now" or empty.
+
+    until: when the clock ends it, of a phase that only waits for that.
+    """
 
     title: str
     tone: str
     mark: str
     started_at: datetime | None
     took: timedelta | None
+    until: datetime | None = None
 
 
 def detailed(rows: QuerySet[Instance]) -> QuerySet[Instance]:
     """Load what the list and the page show of instances themselves."""
     return (
         rows.select_related(
-            "task__workflow__folder", "project", "version", "resource_group", "batch__plan"
+            "task__workflow__folder",
+            "project",
+            "version",
+            "resource_group",
+            "batch",
+            "settled_by",
         )
         .prefetch_related("task__owners")
-        .defer(
-            "task__draft", "version__definition", "batch__plan__spec", "batch__plan__description"
-        )
+        .defer("task__draft", "version__definition")
+        .annotate(plan_id=counterpart_id(Batch, "batch"))
     )
 
 
@@ -65,13 +75,15 @@ def page_context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "instance": instance,
         "state": state,
         "now": now,
-        "zone": instance.version.time_zone,
         "is_finished": state in FINISHED,
         "refresh_seconds": 2 if state not in {State.NOT_RUN, State.FROZEN} else 10,
         "phases": phases_of(instance, now),
+        "filled_by": (filler := filled_by(request, instance)),
+        "fill_plan": (by := plan_name(request, filler) if filler else ""),
+        "fill_reason": f"Done by instance {filler.pk} of {by}" if filler else "",
         "blockers": why_waiting(instance, actor=request.user, now=now),
         "diagnosis": diagnose(instance),
-        "plan": getattr(instance.batch, "plan", None),
+        "plan": plan_shown(request, instance),
         "owners": list(instance.task.owners.all()),
         "executions": [(one, _took(one, now), _titled(one)) for one in executions],
         "runs_of_slot": len({one.instance_id for one in executions}) > 1,
@@ -82,8 +94,22 @@ def page_context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "downstream": downstream,
         "downstream_more": downstream_more,
         "operations": _operations(instance),
-        "offered": offered(state) if may(request, Right.OPERATE, instance.project_id) else [],
+        "may_operate": may(request, Right.OPERATE, instance.project_id),
     }
+
+
+def filled_by(request: HttpRequest, instance: Instance) -> Instance | None:
+    """Return the plan's instance that succeeded on the slot of a failed periodic one, if any."""
+    if instance.state != State.FAILED or instance.batch_id is not None:
+        return None
+    rows = scope(Instance.objects.select_related("batch"), request.user).filter(
+        task=instance.task_id,
+        scheduled_at=instance.scheduled_at,
+        batch__isnull=False,
+        state=State.SUCCESS,
+    )
+    rows = rows.annotate(plan_id=counterpart_id(Batch, "batch"))
+    return rows.order_by("-ended_at", "-pk").first()
 
 
 def phases_of(instance: Instance, now: datetime) -> list[Phase]:
@@ -92,13 +118,20 @@ def phases_of(instance: Instance, now: datetime) -> list[Phase]:
     ready, started, ended = instance.ready_at, instance.started_at, instance.ended_at
     waited_until = ready or ended
     queued_until = started or (ended if ready else None)
+    # What was settled by hand ran without being a success: the colour says no more than that.
+    tone = {State.SUCCESS: "green", State.FAILED: "red"}.get(state, "blue")
+    if instance.settled_at is not None:
+        tone = "slate"
+    # Its clock comes first: before it nobody looks at what else it waits for.
+    clocked = state in CLOCKED and instance.not_before > now
     return [
         Phase(
-            "Waiting for events and upstream",
-            "amber",
+            _first_title(instance, clocked),
+            "slate" if clocked else "amber",
             "done" if ready or started else ("now" if state in _WAITING else ""),
             instance.waiting_since,
             (waited_until or now) - instance.waiting_since,
+            instance.not_before if clocked else None,
         ),
         Phase(
             "Waiting for execution",
@@ -109,12 +142,21 @@ def phases_of(instance: Instance, now: datetime) -> list[Phase]:
         ),
         Phase(
             "Running",
-            {State.SUCCESS: "green", State.FAILED: "red"}.get(state, "blue"),
+            tone,
             "done" if started and ended else ("now" if started else ""),
             started,
             (ended or now) - started if started else None,
         ),
     ]
+
+
+def _first_title(instance: Instance, clocked: bool) -> str:
+    if clocked:
+        retrying = instance.state == State.RETRYING
+        return "Waiting for its next try" if retrying else "Waiting for its time"
+    if instance.awaits_day and instance.state == State.NOT_RUN:
+        return "Waiting for its day to open"
+    return "Waiting for events and upstream"
 
 
 def _executions(instance: Instance) -> list[Execution]:

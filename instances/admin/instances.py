@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from django.contrib import admin
@@ -12,24 +11,35 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from instances.admin import task_panels
-from instances.admin.choices import plan_choices
+from instances.admin.choices import plan_choices, plan_shown
+from instances.admin.edge_lines import upstream_lines
 from instances.admin.instance_page import detailed, page_context
-from instances.admin.operating import OPERATIONS, confirm, operate_view
+from instances.error_codes import explain
 from instances.filters import InstanceFilter
 from instances.logs.reading import read_log
 from instances.models import Execution, Instance
-from instances.operations.selecting import MOST_IDS
-from instances.runners.error_codes import explain
+from instances.reading.counts import count_states, spell_count
 from instances.states import State
-from projects import clock
+from instances.verbs.noun import INSTANCES
 from projects.access import scope
-from projects.admin.filtering import filter_rows
 from projects.admin.projects import project_choices
-from projects.admin.scoped import Crumb, ReadOnlyAdmin
-from projects.showing import NOTHING, badge, duration, link, names, when
+from projects.console.filtering import filter_rows
+from projects.console.scoped import Crumb, ReadOnlyAdmin
+from projects.console.verb_pages import VerbPages
+from projects.ground import clock
+from projects.ground.showing import (
+    NOTHING,
+    badge,
+    data_time_text,
+    duration,
+    link,
+    names,
+    when,
+)
+from projects.verbs.verb import Verb
 from workflows.admin.choices import (
     group_choices,
     owner_choices,
@@ -37,17 +47,16 @@ from workflows.admin.choices import (
     workflow_choices,
 )
 
-# Rows whose states are counted for the chips above the list.
-MOST_COUNTED = 20_000
-
 
 @admin.register(Instance)
-class InstanceAdmin(ReadOnlyAdmin):
+class InstanceAdmin(VerbPages, ReadOnlyAdmin):
     """Every instance of the user's projects."""
 
+    verb_noun = INSTANCES
     filterset = InstanceFilter
     shown_filters = {
         "state": "State",
+        "settled": "Marked by hand",
         "kind": "Kind",
         "project": "Project",
         "workflow": "Workflow",
@@ -89,30 +98,29 @@ class InstanceAdmin(ReadOnlyAdmin):
         "owners",
         "folder",
         "priority_shown",
-        "plan",
     )
     list_display_links = ("task_shown",)
+    phone_columns = ("state_shown", "task_shown", "data_time", "took")
+    empty_text = "No instance yet: they come from schedules and from backfill plans."
     list_before_template = "instances/list_before.html"
     ordering = ("-id",)
     search_help_text = "Part of a task's name, or an id; several with |"
-    actions = (
-        "rerun_chosen",
-        "mark_success_chosen",
-        "terminate_chosen",
-        "freeze_chosen",
-        "unfreeze_chosen",
-        "remove_dependencies_chosen",
-    )
 
     # --- list ----------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return detailed(super().get_queryset(request))
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        @display(description="Plan")
+        def plan(obj: Instance) -> SafeString:
+            return plan_shown(request, obj)  # who reads decides what is shown
+
+        return [*super().get_list_display(request), plan]
+
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         own = [
-            path("operate/<str:key>/", wrap(self.operate), name="instances_instance_operate"),
             path("<int:pk>/live/", wrap(self.live), name="instances_instance_live"),
             path("execution/<int:pk>/log/", wrap(self.log), name="instances_execution_log"),
             path("execution/<int:pk>/", wrap(self.execution), name="instances_execution"),
@@ -129,18 +137,16 @@ class InstanceAdmin(ReadOnlyAdmin):
         return response
 
     def _chips(self, request: HttpRequest) -> list[dict[str, Any]]:
-        """The states with their numbers under the other filters; no numbers for a huge list."""
+        """The states with their numbers under the other filters."""
         data = request.GET.copy()
         for name in ("state", "p", "o", "all", "e"):
             data.pop(name, None)
         rows = filter_rows(InstanceFilter, request, self.get_queryset(request), data)
-        states = rows.order_by().values_list("state", flat=True)[: MOST_COUNTED + 1]
-        found = list(states)
-        counts = Counter(found) if len(found) <= MOST_COUNTED else None
+        counts = count_states(rows)
         chosen = request.GET.getlist("state")
         chips = []
         for state in State:
-            if counts is not None and not counts[state] and state.value not in chosen:
+            if state not in counts and state.value not in chosen:
                 continue
             own = data.copy()
             if chosen != [state.value]:
@@ -148,7 +154,8 @@ class InstanceAdmin(ReadOnlyAdmin):
             chips.append(
                 {
                     "state": state,
-                    "number": None if counts is None else counts[state],
+                    "number": counts.get(state, 0),
+                    "spelled": spell_count(counts.get(state, 0)),
                     "url": f"?{own.urlencode()}",
                     "active": state.value in chosen,
                 }
@@ -157,7 +164,9 @@ class InstanceAdmin(ReadOnlyAdmin):
 
     @display(description="State", ordering="state")
     def state_shown(self, obj: Instance) -> SafeString:
-        shown = badge(obj.state, obj.get_state_display(), title=obj.error_message[:300])
+        shown = badge(obj.state, obj.state_label, title=obj.error_message[:300])
+        if obj.marked:
+            return format_html('{} <span class="tm-note">marked success</span>', shown)
         if not obj.error_code:
             return shown
         return format_html(
@@ -175,13 +184,12 @@ class InstanceAdmin(ReadOnlyAdmin):
 
     @display(description="Data time", ordering="data_date")
     def data_time(self, obj: Instance) -> SafeString:
-        return format_html(
-            '<span class="tm-time">{} {}</span>', f"{obj.data_date:%Y-%m-%d}", f"{obj.local_time}"
-        )
+        text = data_time_text(obj.data_date, obj.local_time)
+        return format_html('<span class="tm-time">{}</span>', text)
 
     @display(description="Planned", ordering="scheduled_at")
     def planned(self, obj: Instance) -> SafeString:
-        return when(obj.scheduled_at, obj.version.time_zone)
+        return when(obj.scheduled_at)
 
     @display(description="Kind", ordering="kind")
     def kind_shown(self, obj: Instance) -> str:
@@ -189,13 +197,16 @@ class InstanceAdmin(ReadOnlyAdmin):
 
     @display(description="Start", ordering=F("started_at").desc(nulls_last=True))
     def started(self, obj: Instance) -> SafeString:
-        return when(obj.started_at, obj.version.time_zone)
+        return when(obj.started_at)
 
     @display(description="End", ordering=F("ended_at").desc(nulls_last=True))
     def ended(self, obj: Instance) -> SafeString:
-        return when(obj.ended_at, obj.version.time_zone)
+        return when(obj.ended_at)
 
-    @display(description="Duration")
+    @display(
+        description="Duration",
+        ordering=(F("ended_at") - F("started_at")).desc(nulls_last=True),
+    )
     def took(self, obj: Instance) -> SafeString:
         return duration(obj.started_at, obj.ended_at, clock.now())
 
@@ -233,45 +244,16 @@ class InstanceAdmin(ReadOnlyAdmin):
     def priority_shown(self, obj: Instance) -> int:
         return obj.priority
 
-    @display(description="Plan")
-    def plan(self, obj: Instance) -> str | SafeString:
-        plan = getattr(obj.batch, "plan", None)
-        if plan is None:
-            return NOTHING
-        return link(reverse("admin:backfill_plan_change", args=[plan.pk]), plan.name)
+    # --- verbs ---------------------------------------------------------------------------------
 
-    # --- actions -------------------------------------------------------------------------------
-
-    @action(description="Rerun …", permissions=["operate"])
-    def rerun_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "rerun", queryset)
-
-    @action(description="Mark success …", permissions=["operate"])
-    def mark_success_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "mark-success", queryset)
-
-    @action(description="Terminate …", permissions=["operate"])
-    def terminate_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "terminate", queryset)
-
-    @action(description="Freeze …", permissions=["operate"])
-    def freeze_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "freeze", queryset)
-
-    @action(description="Unfreeze …", permissions=["operate"])
-    def unfreeze_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "unfreeze", queryset)
-
-    @action(description="Remove dependencies …", permissions=["operate"])
-    def remove_dependencies_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "remove-dependencies", queryset)
-
-    def _confirm(self, request: HttpRequest, key: str, queryset: QuerySet) -> HttpResponse:
-        ids = queryset.order_by().values_list("pk", flat=True)[: MOST_IDS + 1]
-        return confirm(self, request, OPERATIONS[key], ids)
-
-    def operate(self, request: HttpRequest, key: str) -> HttpResponse:
-        return operate_view(self, request, key)
+    def verb_context(self, request: HttpRequest, verb: Verb, rows: QuerySet) -> dict[str, Any]:
+        """Show the edges of a single instance, for whom a verb acts on some of them."""
+        only = scope(rows, request.user)[:2]
+        if "edges" not in {option.name for option in verb.options} or len(only) != 1:
+            return {"edges": []}
+        lines, more = upstream_lines(request, only[0])
+        edges = [line for line in lines if not line.removed]
+        return {"extra": "instances/choose_edges.html", "edges": edges, "more_edges": more}
 
     # --- the page of one -----------------------------------------------------------------------
 
@@ -290,17 +272,21 @@ class InstanceAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         instance = self.require_object(request, object_id)
-        context = page_context(request, instance)
+        context = self._context(request, instance)
         chosen = self._chosen_execution(request, context)
         title = f"{instance.task.name} #{instance.pk}"
         context |= {"opts": self.opts, "original": Crumb(instance, title), "chosen": chosen}
         context["is_following"] = chosen is None or chosen == context["latest"]
-        return self.page(request, "instances/instance.html", title, context)
+        return self.page(request, "instances/instance.html", title, context, of=instance)
 
     def live(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The part of the page that changes, asked for every few seconds until it is final."""
-        context = page_context(request, self.require_object(request, pk))
+        context = self._context(request, self.require_object(request, pk))
         return render(request, "instances/update.html", context)
+
+    def _context(self, request: HttpRequest, instance: Instance) -> dict[str, Any]:
+        buttons = self.buttons(request, instance.pk, instance.project_id, State(instance.state))
+        return {**page_context(request, instance), "buttons": buttons}
 
     def _chosen_execution(self, request: HttpRequest, context: dict[str, Any]) -> Execution | None:
         wanted = request.GET.get("execution", "")

@@ -17,16 +17,16 @@ from instances.models import Execution, Instance
 from instances.states import LIVE, State
 from projects.access import projects_with
 from projects.admin.projects import project_choices
-from projects.admin.rights import may_enter
-from projects.admin.scoped import ScopedAdmin
 from projects.administration.resource_groups import (
     create_resource_group,
     delete_resource_group,
     update_resource_group,
 )
+from projects.console.rights import may_enter
+from projects.console.scoped import ScopedAdmin
 from projects.filters import ResourceGroupFilter
+from projects.ground.showing import bar, when
 from projects.models import ResourceGroup
-from projects.showing import bar, when
 
 _SETTINGS = ("kind", "description", "slots", "log_retention_days")
 

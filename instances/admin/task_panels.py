@@ -1,23 +1,30 @@
-"""What instances add to a task's page: execution history and execution curve (T8)."""
+"""What instances add to the pages of tasks and workflows: history, curve (T8), their lists."""
 
 from __future__ import annotations
 
 from collections import Counter
+from statistics import median
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from instances.admin.curve import Bar, draw_curve
+from instances.admin.choices import plan_shown
 from instances.admin.order import PROGRESS_ORDER
 from instances.filters import InstanceFilter
-from instances.models import Instance
-from projects import clock
+from instances.models import Batch, Instance
 from projects.access import scope
-from projects.admin.extensions import Panel, add_panel
-from projects.admin.filtering import filter_rows
-from workflows.models import Task
+from projects.console.drawing.curve import Bar, draw_curve
+from projects.console.extensions import Fact, Panel, add_fact, add_panel
+from projects.console.filtering import filter_rows
+from projects.console.zone import use_zone_of
+from projects.ground import clock
+from projects.ground.counterparts import counterpart_id
+from projects.ground.showing import data_time_text, link
+from workflows.models import Task, Workflow
 
 HISTORY_ROWS = 50
 MOST_COUNTED = 20_000
@@ -30,12 +37,15 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
     rows = filter_rows(InstanceFilter, request, Instance.objects.filter(task=task), request.GET)
     states = list(rows.order_by().values_list("state", flat=True)[: MOST_COUNTED + 1])
     counts = Counter(states)
-    listed = rows.select_related("version", "batch__plan", "resource_group").defer(
-        "version__definition", "batch__plan__spec"
+    listed = (
+        rows.select_related("version", "batch", "resource_group", "settled_by")
+        .defer("version__definition")
+        .annotate(plan_id=counterpart_id(Batch, "batch"))
+        .order_by("-scheduled_at", "-id")[:HISTORY_ROWS]
     )
     context = {
         "task": task,
-        "rows": listed.order_by("-scheduled_at", "-id")[:HISTORY_ROWS],
+        "rows": [(row, plan_shown(request, row)) for row in listed],
         "now": clock.now(),
         "total": len(states),
         "is_partial": len(states) > MOST_COUNTED,
@@ -53,7 +63,10 @@ def curve(request: HttpRequest, pk: int) -> HttpResponse:
     written = request.GET.get("last", "")
     last = int(written) if written in {str(length) for length in CURVE_LENGTHS} else 50
     rows = list(
-        Instance.objects.filter(task=task, started_at__isnull=False, ended_at__isnull=False)
+        # What somebody settled by hand says nothing about how long the task takes.
+        Instance.objects.filter(
+            task=task, started_at__isnull=False, ended_at__isnull=False, settled_at__isnull=True
+        )
         .select_related("version")
         .defer("version__definition")
         .order_by("-scheduled_at", "-id")[:last]
@@ -68,7 +81,7 @@ def curve(request: HttpRequest, pk: int) -> HttpResponse:
         "last": last,
         "lengths": CURVE_LENGTHS,
         "url": reverse("admin:instances_task_curve", args=[task.pk]),
-        "median": lengths[len(lengths) // 2] if lengths else None,
+        "median": median(lengths) if lengths else None,
         "longest": lengths[-1] if lengths else None,
         "mean": sum(lengths) / len(lengths) if lengths else None,
     }
@@ -78,7 +91,7 @@ def curve(request: HttpRequest, pk: int) -> HttpResponse:
 def _bar(row: Instance) -> Bar:
     assert row.started_at is not None and row.ended_at is not None
     return Bar(
-        label=f"{row.data_date:%Y-%m-%d} {row.local_time:%H:%M}",
+        label=data_time_text(row.data_date, row.local_time),
         scheduled_at=row.scheduled_at,
         started_at=row.started_at,
         ended_at=row.ended_at,
@@ -92,6 +105,7 @@ def _task(request: HttpRequest, pk: int) -> Task:
     task = scope(Task.objects.all(), request.user).filter(pk=pk).first()
     if task is None:
         raise Http404(f"There is no task {pk} in your projects.")
+    use_zone_of([task.project_id])
     return task
 
 
@@ -103,5 +117,11 @@ def urls(wrap: Any) -> list[URLPattern]:
     ]
 
 
+def _lists(workflow_id: int) -> SafeString:
+    url = f"{reverse('admin:instances_instance_changelist')}?workflow={workflow_id}"
+    return format_html("{} · {}", link(url, "all"), link(f"{url}&state=FAILED", "failed"))
+
+
+add_fact(Workflow, Fact("Instances", _lists))
 add_panel(Task, Panel("history", "Execution history", "admin:instances_task_history"))
 add_panel(Task, Panel("curve", "Execution curve", "admin:instances_task_curve"))

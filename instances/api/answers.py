@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from instances.diagnosis import diagnose
-from instances.models import Edge, Execution, Instance
-from instances.runners.error_codes import explain
+from instances.error_codes import explain
+from instances.holds.listed import REASONS
+from instances.models import Execution, Instance, RemovedBecause
+from instances.reading.diagnosis import diagnose
 from instances.states import State
-from projects import clock
+from projects.ground import clock
 
 
 class Named(serializers.Serializer):
@@ -48,6 +49,14 @@ def seconds_between(started: datetime | None, ended: datetime | None) -> float |
     return round(((ended or clock.now()) - started).total_seconds(), 3)
 
 
+class SettledAnswer(serializers.Serializer):
+    """Who said that an instance is a success, when and why."""
+
+    at = serializers.DateTimeField(source="settled_at")
+    by = serializers.CharField(source="settled_by.username", default=None, allow_null=True)
+    reason = serializers.CharField(source="settled_because")
+
+
 class InstanceAnswer(serializers.ModelSerializer):
     """An instance."""
 
@@ -63,11 +72,14 @@ class InstanceAnswer(serializers.ModelSerializer):
     data_time = serializers.SerializerMethodField(help_text="Local: YYYY-MM-DD HH:MM:SS.")
     scheduled_at = serializers.SerializerMethodField(help_text="With the task's offset.")
     time_zone = serializers.CharField(source="version.time_zone")
+    settled = serializers.SerializerMethodField(help_text="Null: by its own run, or not yet.")
     duration = serializers.SerializerMethodField(help_text="Seconds, so far or in all.")
     resource_group = serializers.CharField(source="resource_group.name")
     retries = serializers.SerializerMethodField()
     owners = serializers.SerializerMethodField()
-    plan = serializers.SerializerMethodField(help_text="The backfill plan that made it.")
+    plan = serializers.IntegerField(
+        source="plan_id", allow_null=True, help_text="The backfill plan that made it."
+    )
     parameters = serializers.DictField(help_text="What replaces the task's own.")
 
     class Meta:
@@ -84,6 +96,8 @@ class InstanceAnswer(serializers.ModelSerializer):
             "kind",
             "state",
             "state_display",
+            "marked",
+            "settled",
             "error_code",
             "diagnosis",
             "data_time",
@@ -123,6 +137,10 @@ class InstanceAnswer(serializers.ModelSerializer):
         zone = ZoneInfo(instance.version.time_zone)
         return instance.scheduled_at.astimezone(zone).isoformat()
 
+    @extend_schema_field(SettledAnswer(allow_null=True))
+    def get_settled(self, instance: Instance) -> dict[str, Any] | None:
+        return SettledAnswer(instance).data if instance.settled_at else None
+
     @extend_schema_field(serializers.FloatField(allow_null=True))
     def get_duration(self, instance: Instance) -> float | None:
         return seconds_between(instance.started_at, instance.ended_at)
@@ -133,12 +151,6 @@ class InstanceAnswer(serializers.ModelSerializer):
 
     def get_owners(self, instance: Instance) -> list[str]:
         return [user.get_username() for user in instance.task.owners.all()]
-
-    @extend_schema_field(serializers.IntegerField(allow_null=True))
-    def get_plan(self, instance: Instance) -> int | None:
-        # Plans stand above instances: read through the relation, without knowing the model.
-        plan = getattr(instance.batch, "plan", None)
-        return plan.pk if plan is not None else None
 
 
 class ExecutionAnswer(serializers.ModelSerializer):
@@ -210,7 +222,7 @@ class LogAnswer(serializers.Serializer):
 class BlockerAnswer(serializers.Serializer):
     """One thing that holds an instance back."""
 
-    reason = serializers.CharField()
+    reason = serializers.ChoiceField(REASONS)
     text = serializers.CharField()
     instance = serializers.IntegerField(source="instance_id", allow_null=True)
     task = serializers.IntegerField(source="task_id", allow_null=True)
@@ -234,7 +246,10 @@ class CountsAnswer(serializers.Serializer):
 
 
 class NeighbourAnswer(serializers.Serializer):
-    """The other end of an edge. Of a project that you do not see there is the task's id alone."""
+    """The other end of an edge. Of a project that you do not see there is the task's id alone.
+
+    What waits in such a project is one edge for each task, however many instances there are.
+    """
 
     visible = serializers.BooleanField()
     task = serializers.IntegerField()
@@ -251,29 +266,21 @@ class EdgeAnswer(serializers.Serializer):
 
     id = serializers.IntegerField()
     within_batch = serializers.BooleanField()
-    removed = serializers.BooleanField(help_text="It blocks no more.")
+    removed = serializers.BooleanField(
+        allow_null=True, help_text="It blocks no more. Null: that is the other project's to know."
+    )
+    removed_because = serializers.ChoiceField(
+        choices=RemovedBecause.choices,
+        allow_blank=True,
+        help_text="Why the engine removed it; empty when an operator did.",
+    )
     neighbour = NeighbourAnswer()
 
 
-def edge_answer(edge: Edge, *, upstream: bool, seen: set[int]) -> dict[str, Any]:
-    """Return an edge as seen from one of its ends; `seen` are the projects of the user."""
-    if upstream:
-        task, instance, at = edge.upstream_task, edge.upstream, edge.upstream_scheduled_at
-    else:
-        task, instance, at = edge.instance.task, edge.instance, edge.instance.scheduled_at
-    visible = task.project_id in seen
+def edge_answer(neighbour: dict[str, Any]) -> dict[str, Any]:
+    """Return an edge as seen from one of its ends."""
+    own = ("id", "within_batch", "removed", "removed_because")
     return {
-        "id": edge.pk,
-        "within_batch": edge.within_batch,
-        "removed": edge.removed_at is not None,
-        "neighbour": {
-            "visible": visible,
-            "task": task.pk,
-            "name": task.name if visible else "",
-            "workflow": task.workflow.name if visible else "",
-            "project": task.project_id if visible else None,
-            "scheduled_at": at if visible else None,
-            "instance": instance.pk if visible and instance else None,
-            "state": instance.state if visible and instance else "",
-        },
+        **{name: neighbour[name] for name in own},
+        "neighbour": {name: value for name, value in neighbour.items() if name not in own},
     }

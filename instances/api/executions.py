@@ -18,9 +18,9 @@ from instances.api.instances import POSITION
 from instances.api.logs import log_answer, log_download
 from instances.filters import ExecutionFilter
 from instances.models import Execution
-from projects.api.keyset import LongPagination
-from projects.api.rendering import TextRenderer
-from projects.api.scoped import ListRead
+from projects.rest.keyset import LongPagination
+from projects.rest.rendering import TextRenderer
+from projects.rest.scoped import ListRead
 
 
 class ExecutionViewSet(ListRead):

@@ -19,6 +19,11 @@ HEAD_BYTES: Final = 4 * 1024 * 1024
 TAIL_BYTES: Final = 1024 * 1024
 CHUNK_BYTES: Final = 64 * 1024
 FLUSH_SECONDS: Final = 0.5
+# A log that is written to for hours is passed on less and less often: a row for each line of a
+# task that says one a second would be 86,400 a day. The wait doubles after so many chunks, up to
+# so many seconds.
+SLOWER_AFTER_CHUNKS: Final = 200
+MOST_FLUSH_SECONDS: Final = 5.0
 # A tail begins at a line if one begins this near to its start.
 _LINE_SEARCH: Final = 4096
 
@@ -29,7 +34,8 @@ class LogCollector:
     """Collects one execution's output; not thread-safe.
 
     `sink(sequence, text)` gets chunks of at most 64 KB of UTF-8, numbered from 0 without gaps,
-    at the latest half a second after they were written, if `tick` is called that often. A sink
+    half a second after they were written, later five seconds, if `tick` is called that often. The
+    sink must not wait for anything: the task's time limit and lease would wait with it. A sink
     that raises is called again with the same chunk at a later tick: the same sequence always
     carries the same text. Text is redacted, never holds a zero byte, and invalid UTF-8 is
     replaced. `written_bytes` is what the task wrote, `dropped_bytes` (known at the end) what of
@@ -90,8 +96,13 @@ class LogCollector:
         if self._unsent:
             self._send()
         since = self._pending_since
-        if since is not None and self._clock() - since >= self._flush_seconds:
+        if since is not None and self._clock() - since >= self._patience:
             self._emit(self._redactor.safe_length(self._pending))
+
+    @property
+    def _patience(self) -> float:
+        doublings = min(self._sequence // SLOWER_AFTER_CHUNKS, 10)
+        return min(self._flush_seconds * 2**doublings, MOST_FLUSH_SECONDS)
 
     def finish(self) -> bool:
         """Pass on everything; False when the sink did not take it all (see `unsent`).

@@ -42,16 +42,5 @@ def read_log(execution_id: int, *, position: int = 0, chunks: int = PAGE_CHUNKS)
     )
 
 
-def tail_log(execution_id: int, *, chunks: int = PAGE_CHUNKS) -> LogPage:
-    """Return the last chunks of the log and the position from which to go on reading."""
-    last = (
-        LogChunk.objects.filter(execution_id=execution_id)
-        .order_by("-sequence")
-        .values_list("sequence", flat=True)
-        .first()
-    )
-    return read_log(execution_id, position=max(0, (last or 0) - chunks + 1), chunks=chunks)
-
-
 def _decode(content: bytes, compressed: bool) -> str:
     return (zlib.decompress(content) if compressed else content).decode()

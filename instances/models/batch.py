@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 from projects.models import Project
 
@@ -17,6 +18,8 @@ class Batch(models.Model):
     stopped_at = models.DateTimeField(null=True, blank=True)
     # Nothing of a paused batch starts until it is resumed; what runs goes on (B25).
     paused_at = models.DateTimeField(null=True, blank=True)
+    # A resume is under way: of what waits, instances up to this id were looked at (0: none yet).
+    resumed_until = models.BigIntegerField(null=True, blank=True, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -25,6 +28,19 @@ class Batch(models.Model):
     class Meta:
         ordering = ["-id"]
         verbose_name_plural = "batches"
+        indexes = [
+            # Sweep: pauses to keep, resumes to go on with.
+            models.Index(fields=["id"], name="batch_paused", condition=Q(paused_at__isnull=False)),
+            models.Index(
+                fields=["id"],
+                name="batch_resuming",
+                condition=Q(resumed_until__isnull=False),
+            ),
+            # Sweep: the batches whose termination may have broken off.
+            models.Index(
+                fields=["stopped_at"], name="batch_stopped", condition=Q(stopped_at__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

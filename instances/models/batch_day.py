@@ -11,10 +11,10 @@ from instances.models.batch import Batch
 class BatchDay(models.Model):
     """A date of a batch and its place: the days of a lane open one after the other (B10).
 
-    `instances.days` has the rule, and is the only writer.
+    `instances.engine.days` has the rule, and is the only writer.
     """
 
-    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="days")
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="days", db_index=False)
     lane = models.PositiveSmallIntegerField(help_text="Lanes run side by side; the first is 1.")
     position = models.PositiveIntegerField(help_text="The place in its lane; the first is 0.")
     day = models.DateField(help_text="The local planned date.")

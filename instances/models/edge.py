@@ -10,6 +10,15 @@ from instances.models.instance import Instance
 from workflows.models import Task
 
 
+class RemovedBecause(models.TextChoices):
+    """Why the engine removed an edge by itself; the labels stand behind the upstream's name."""
+
+    OFFLINE = "OFFLINE", "no longer due: its task was taken offline"
+    RESUBMITTED = "RESUBMITTED", "no longer due: its task was submitted with another schedule"
+    PASSED_OVER = "PASSED_OVER", "passed over: its task catches up with the latest time only"
+    EXPIRED = "EXPIRED", "its success was deleted when it expired"
+
+
 class Edge(models.Model):
     """`instance` waits for the slot (upstream_task, upstream_scheduled_at).
 
@@ -17,7 +26,9 @@ class Edge(models.Model):
     A removed edge (I7) blocks no more and stays visible.
     """
 
-    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="edges")
+    instance = models.ForeignKey(
+        Instance, on_delete=models.CASCADE, related_name="edges", db_index=False
+    )
     upstream_task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="+")
     upstream_scheduled_at = models.DateTimeField()
     upstream = models.ForeignKey(
@@ -27,12 +38,17 @@ class Edge(models.Model):
     # or, where there is none, one of any plan that succeeded on the slot.
     within_batch = models.BooleanField(default=False)
     removed_at = models.DateTimeField(null=True, blank=True)
+    # Empty when an operator removed it, at this instance or at another one of its slot.
+    removed_because = models.CharField(
+        max_length=16, choices=RemovedBecause.choices, blank=True, db_default=""
+    )
     removed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
+        db_index=False,
     )
 
     class Meta:
@@ -49,6 +65,18 @@ class Edge(models.Model):
                 fields=["upstream_task", "upstream_scheduled_at"],
                 name="edge_unresolved",
                 condition=Q(upstream__isnull=True),
+            ),
+            # Sweep, creation: those of an instance whose upstream may be there by now.
+            models.Index(
+                fields=["instance"],
+                name="edge_unresolved_of_instance",
+                condition=Q(upstream__isnull=True, removed_at__isnull=True),
+            ),
+            # Users that are deleted: few edges were removed by anybody.
+            models.Index(
+                fields=["removed_by"],
+                name="edge_removed_by",
+                condition=Q(removed_by__isnull=False),
             ),
         ]
 

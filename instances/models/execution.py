@@ -8,6 +8,7 @@ from django.db.models import Q
 from instances.models.instance import Instance
 from instances.states import LIVE, Cause, ExecutionState
 from projects.models import ResourceGroup
+from workflows.models import Task
 
 LIVE_VALUES = sorted(state.value for state in LIVE)
 
@@ -15,14 +16,21 @@ LIVE_VALUES = sorted(state.value for state in LIVE)
 class Execution(models.Model):
     """One attempt, with its three phases (waiting, ready, running), its code and its outcome."""
 
-    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="executions")
+    instance = models.ForeignKey(
+        Instance, on_delete=models.CASCADE, related_name="executions", db_index=False
+    )
+    # Its instance's, repeated so that what a task has running is counted without its instances. The
+    # instance has the constraint.
+    task = models.ForeignKey(
+        Task, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
     number = models.PositiveIntegerField(help_text="1 is the instance's first execution.")
     cause = models.CharField(max_length=16, choices=Cause.choices)
     state = models.CharField(
         max_length=16, choices=ExecutionState.choices, default=ExecutionState.SENT
     )
     resource_group = models.ForeignKey(
-        ResourceGroup, on_delete=models.PROTECT, related_name="executions"
+        ResourceGroup, on_delete=models.PROTECT, related_name="executions", db_index=False
     )
     worker = models.CharField(max_length=200, blank=True)
 
@@ -54,7 +62,8 @@ class Execution(models.Model):
             # Design §5.3: one live execution per instance, kept by the database itself.
             models.UniqueConstraint(
                 fields=["instance"],
-                condition=Q(state__in=LIVE_VALUES),
+                # All ids are: so this is no index for whoever looks for what is live (seen.py).
+                condition=Q(state__in=LIVE_VALUES, instance__gt=0),
                 name="one_live_execution_per_instance",
             ),
             models.CheckConstraint(
@@ -69,17 +78,21 @@ class Execution(models.Model):
             ),
         ]
         indexes = [
-            # Dispatch: the slots in use.
+            # Dispatch: the slots in use. Claims: what was sent. Rescue looks at all of them: an
+            # index on leases would be written anew with each renewal.
             models.Index(
-                fields=["resource_group"], name="execution_live", condition=Q(state__in=LIVE_VALUES)
+                fields=["resource_group", "id"],
+                name="execution_live",
+                condition=Q(state__in=LIVE_VALUES),
             ),
-            # Rescue: leases that ran out, announcements that nobody answered.
+            # Dispatch: the executions of a task that has a limit of its own.
             models.Index(
-                fields=["lease_until"],
-                name="execution_leased",
-                condition=Q(state__in=["RUNNING", "TERMINATING"]),
+                fields=["task"],
+                name="execution_live_of_task",
+                condition=Q(ended_at__isnull=True, task__gt=0),
             ),
-            models.Index(fields=["announced_at"], name="execution_sent", condition=Q(state="SENT")),
+            # Claims: the newest of a group.
+            models.Index(fields=["resource_group", "id"], name="execution_of_group"),
         ]
 
     def __str__(self) -> str:

@@ -10,7 +10,9 @@ from instances.models.execution import Execution
 class LogChunk(models.Model):
     """UTF-8 text, in order of `sequence`; zlib-compressed when the execution has ended."""
 
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="log_chunks")
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, related_name="log_chunks", db_index=False
+    )
     sequence = models.PositiveIntegerField()
     content = models.BinaryField()
     compressed = models.BooleanField(default=False)

@@ -15,7 +15,7 @@ class RemovedDependency(models.Model):
     that plans make of the slot later, and outlives the one it was removed from.
     """
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="+")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="+", db_index=False)
     scheduled_at = models.DateTimeField()
     upstream_task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="+")
     upstream_scheduled_at = models.DateTimeField()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from signal import Signals
-from typing import Any, ClassVar
+from typing import Any
 
-from instances.runners.error_codes import ErrorCode
+from instances.error_codes import ErrorCode
+from workflows.definitions.task_types import TaskType
 
 
 class BadConfig(ValueError):
@@ -35,6 +36,23 @@ class Limits:
 
     open_files: int | None = None
     memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """What holds for all tasks of a worker.
+
+    `users`: each has a user of its own, in its launch. `ways`: folders that these must reach, also
+    where only root may enter what is above them. `memory_bytes` is for each process, `processes`
+    for all of a user, threads included. `new_privileges`: programs with a set-user-ID bit, such as
+    sudo, do what they are for.
+    """
+
+    users: bool = False
+    ways: tuple[str, ...] = ()
+    memory_bytes: int | None = None
+    processes: int | None = None
+    new_privileges: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +101,8 @@ class Launch:
 
     EXEC runs `argv`; CALL runs `target` ("package.module:function") in a fork of an interpreter
     that has imported that module. `payload` is what the process reads on file descriptor 3: a
-    script, or JSON with passwords in it; it is never an argument or a variable.
+    script, or JSON with passwords in it; it is never an argument or a variable. `user` is the id
+    of the user, and of the group, that it runs as; None is the worker's.
     """
 
     mode: Mode
@@ -93,13 +112,15 @@ class Launch:
     target: str = ""
     payload: bytes = field(default=b"", repr=False)
     limits: Limits = field(default_factory=Limits)
+    user: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitStatus:
     """How a process ended; exactly one of the first four says so.
 
-    `lost`: its spawner died or its lease ended, and everything was killed. `leftovers`: processes
+    `lost`: its spawner died or its lease ended, and everything was killed. `exhausted`: it did not
+    start for want of a descriptor, a process or memory. `leftovers`: processes
     of the task that could not be killed (they are root's, or stuck in the kernel). `report`: what
     a CALL told.
     """
@@ -108,6 +129,7 @@ class ExitStatus:
     signal: int | None = None
     lost: bool = False
     start_error: str | None = None
+    exhausted: bool = False
     leftovers: int = 0
     report: Mapping[str, Any] = field(default_factory=dict)
 
@@ -142,42 +164,33 @@ class Outcome:
 
 
 class Runner(ABC):
-    """Turns one type of task into a process. Runners keep no state: one object serves all."""
+    """Turns one type of task into a process. Runners keep no state but their type."""
 
-    type: ClassVar[str]
-    title: ClassVar[str]
+    def __init__(self, task_type: TaskType) -> None:
+        self.task_type = task_type
 
-    def check(
-        self, config: Mapping[str, Any], code: str, *, has_data_source: bool = False
-    ) -> list[tuple[str, str]]:
-        """What is wrong with a task's settings, as (field, message); empty when nothing is."""
-        return []
+    def launch(self, context: TaskContext) -> Launch | None:
+        """The process to start, or None when the task is done without one.
+
+        The settings are read by the type's fields once more: parameters are filled in by now, and
+        the package may have changed. Raises BadConfig when they cannot be used.
+        """
+        config, faults = self.task_type.check_config(context.config)
+        for field_name, message in faults:
+            raise BadConfig(field_name, message)
+        return self.prepare(replace(context, config=self.task_type.with_defaults(config)))
 
     @abstractmethod
     def prepare(self, context: TaskContext) -> Launch | None:
         """The process to start, or None when the task is done without one.
 
-        Raises BadConfig when the settings cannot be used.
+        `context.config` has every setting of the type, checked. Raises BadConfig for what only
+        the runner can tell.
         """
 
     def explain(self, status: ExitStatus) -> Failure | None:
         """Why this end is a failure, or None when it is a success."""
         return explain_exit(status)
-
-    def _require(
-        self, config: Mapping[str, Any], code: str, *, has_data_source: bool = False
-    ) -> None:
-        for name, message in self.check(config, code, has_data_source=has_data_source):
-            raise BadConfig(name, message)
-
-
-def unknown_settings(config: Mapping[str, Any], known: tuple[str, ...]) -> list[tuple[str, str]]:
-    """An error for each setting that is not known, so that a misspelt one is not passed over."""
-    return [
-        (f"config.{name}", f"is not a setting here; known are: {', '.join(known) or 'none'}")
-        for name in config
-        if name not in known
-    ]
 
 
 def explain_exit(status: ExitStatus) -> Failure | None:
@@ -189,7 +202,10 @@ def explain_exit(status: ExitStatus) -> Failure | None:
             " the lease in time.",
         )
     if status.start_error is not None:
-        return Failure(ErrorCode.START_FAILED, status.start_error)
+        return Failure(
+            ErrorCode.WORKER_EXHAUSTED if status.exhausted else ErrorCode.START_FAILED,
+            status.start_error,
+        )
     if status.exit_code == 0:
         return None
     reported = status.report.get("error_code")

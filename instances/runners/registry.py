@@ -1,89 +1,56 @@
-"""The runners that this worker has: its own, and those of plugins (feature T10)."""
+"""From a task's type to what runs it: the class that the type names, imported when first needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
-from types import MappingProxyType
-from typing import Final
+from functools import cache
+from importlib import import_module
+
+import structlog
 
 from instances.runners.base import Runner
-from instances.runners.http import HttpRunner
-from instances.runners.python import PythonRunner
-from instances.runners.shell import ShellRunner
-from instances.runners.sql import SqlRunner
-from instances.runners.virtual import VirtualRunner
+from instances.runners.http.task_type import HTTP
+from instances.runners.python.task_type import PYTHON
+from instances.runners.shell.task_type import SHELL
+from instances.runners.sql.task_type import SQL
+from instances.runners.virtual.task_type import VIRTUAL
+from workflows.definitions.task_types import TaskType, task_types
 
-ENTRY_POINT_GROUP: Final = "tidemill.runners"
-BUILT_IN: Final[tuple[type[Runner], ...]] = (
-    ShellRunner,
-    PythonRunner,
-    SqlRunner,
-    HttpRunner,
-    VirtualRunner,
-)
+BUILT_IN = (SHELL, PYTHON, SQL, HTTP, VIRTUAL)
+
+logger = structlog.get_logger(__name__)
 
 
 class UnknownTaskType(LookupError):
     """No runner on this worker for the task's type."""
 
 
-class Registry:
-    """Runners by type. A plugin that is broken, or wants a type that is taken, is left out and
-    named in `broken` with the reason: the others go on working."""
-
-    def __init__(self, plugins: Iterable[EntryPoint]) -> None:
-        runners: dict[str, Runner] = {runner.type: runner() for runner in BUILT_IN}
-        broken: dict[str, str] = {}
-        for plugin in plugins:
-            try:
-                runner = _load(plugin)
-                if runner.type in runners:
-                    raise ValueError(f"the type {runner.type!r} is taken")
-            except Exception as error:  # noqa: BLE001 - a plugin may fail in any way
-                broken[plugin.name] = f"{plugin.value}: {type(error).__name__}: {error}"
-            else:
-                runners[runner.type] = runner
-        self.runners = MappingProxyType(runners)
-        self.broken = MappingProxyType(broken)
-
-    def get(self, task_type: str) -> Runner:
-        """The runner of a type; raises UnknownTaskType."""
-        try:
-            return self.runners[task_type]
-        except KeyError:
-            known = ", ".join(sorted(self.runners))
-            message = f"There is no runner for tasks of type {task_type!r}; known are: {known}."
-            raise UnknownTaskType(message) from None
-
-
-def _load(plugin: EntryPoint) -> Runner:
-    found = plugin.load()
-    if not (isinstance(found, type) and issubclass(found, Runner)):
-        raise TypeError("is not a subclass of instances.runners.base.Runner")
-    for name in ("type", "title"):
-        if not isinstance(getattr(found, name, None), str):
-            raise TypeError(f"has no {name}")
-    return found()
-
-
-@lru_cache(maxsize=1)
-def registry() -> Registry:
-    """The registry of this process; plugins are looked for once."""
-    return Registry(entry_points(group=ENTRY_POINT_GROUP))
-
-
 def get_runner(task_type: str) -> Runner:
     """The runner of a type; raises UnknownTaskType."""
-    return registry().get(task_type)
+    known = task_types()
+    found = known.get(task_type)
+    if found is None:
+        names = ", ".join(sorted(known))
+        raise UnknownTaskType(
+            f"There is no runner for tasks of type {task_type!r}; known are: {names}."
+        )
+    return _runner_of(found)
 
 
-def runner_types() -> dict[str, str]:
-    """Titles by type, in the order of the registry."""
-    return {name: runner.title for name, runner in registry().runners.items()}
+@cache
+def _class_of(path: str) -> type[Runner]:
+    module, _, name = path.partition(":")
+    found = getattr(import_module(module), name)
+    if not (isinstance(found, type) and issubclass(found, Runner)):
+        raise TypeError("is not a subclass of instances.runners.base.Runner")
+    return found
 
 
-def broken_plugins() -> dict[str, str]:
-    """Why each plugin that could not be loaded could not, by entry point name."""
-    return dict(registry().broken)
+def _runner_of(task_type: TaskType) -> Runner:
+    try:
+        return _class_of(task_type.runner)(task_type)
+    except Exception as error:  # a package may fail in any way
+        logger.warning("runner_not_loaded", task_type=task_type.name, problem=repr(error))
+        raise UnknownTaskType(
+            f"The runner {task_type.runner!r} of tasks of type {task_type.name!r} cannot be"
+            f" loaded: {type(error).__name__}: {error}"
+        ) from error

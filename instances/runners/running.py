@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from instances.error_codes import EXPLANATIONS, ErrorCode
 from instances.logs.collecting import LogCollector
 from instances.runners.base import (
     ExitStatus,
@@ -19,8 +20,9 @@ from instances.runners.base import (
     Runner,
     explain_exit,
 )
-from instances.runners.error_codes import EXPLANATIONS, ErrorCode
-from instances.runners.spawner_client import Running, SpawnerClient, SpawnerUnavailable
+from instances.runners.spawner import process_tree
+from instances.runners.spawner.client import Running, SpawnerClient, SpawnerUnavailable
+from instances.runners.spawner.confining import make_way
 
 # Stop requests are looked for, and the collector is ticked, at least this often, in seconds.
 POLL_SECONDS: Final = 0.2
@@ -62,10 +64,12 @@ def run_launch(
     if stop is not None:
         return _refused(collector, stop.code, stop.message)
     try:
-        made = _make_directory(launch.working_directory)
+        made = _make_directory(launch.working_directory, launch.user)
     except OSError as error:
         message = f"The folder of the execution cannot be made: {error}"
-        return _refused(collector, ErrorCode.START_FAILED, message)
+        exhausted = process_tree.is_exhaustion(error)
+        code = ErrorCode.WORKER_EXHAUSTED if exhausted else ErrorCode.START_FAILED
+        return _refused(collector, code, message)
     try:
         with client.start(launch, lease_until=lease_until() if lease_until else 0) as running:
             status, stop = _drive(
@@ -79,7 +83,8 @@ def run_launch(
                 clock=clock,
             )
     except SpawnerUnavailable as error:
-        return _refused(collector, ErrorCode.START_FAILED, str(error))
+        stop = _asked(should_stop) or Failure(ErrorCode.WORKER_EXHAUSTED, str(error))
+        return _refused(collector, stop.code, stop.message)
     finally:
         if made:
             _remove_directory(launch.working_directory)
@@ -189,13 +194,15 @@ def _refused(collector: LogCollector, code: str, message: str) -> Outcome:
     return Outcome(error_code=code, message=message)
 
 
-def _make_directory(path: Path) -> bool:
-    """Make a folder for one execution; False when it is there already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _make_directory(path: Path, user: int | None) -> bool:
+    """Make a folder for one execution, its user's alone; False when it is there already."""
+    make_way(path.parent)
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
         return False
+    if user is not None:
+        os.chown(path, user, user)
     return True
 
 

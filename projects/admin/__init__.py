@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from projects.admin import data_sources, operations, projects, users
+from projects.admin import data_sources, operations, projects, tokens, users
 
-__all__ = ["data_sources", "operations", "projects", "users"]
+__all__ = ["data_sources", "operations", "projects", "tokens", "users"]

@@ -12,16 +12,16 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from projects.admin.projects import project_choices
-from projects.admin.scoped import ScopedAdmin
 from projects.administration.data_sources import (
     create_data_source,
     delete_data_source,
     update_data_source,
 )
+from projects.console.scoped import ScopedAdmin
 from projects.filters import DataSourceFilter
+from projects.ground.showing import when
 from projects.models import DataSource
 from projects.roles import Right
-from projects.showing import when
 
 
 class DataSourceForm(forms.ModelForm):

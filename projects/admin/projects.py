@@ -15,14 +15,14 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from projects.access import projects_with
-from projects.admin.rights import may, may_enter
-from projects.admin.scoped import ScopedAdmin
 from projects.administration.members import add_member, change_role, remove_member
 from projects.administration.projects import create_project, may_create_projects, update_project
+from projects.console.rights import may, may_enter
+from projects.console.scoped import ScopedAdmin
 from projects.filters import ProjectFilter
+from projects.ground.showing import when
 from projects.models import Member, Project
 from projects.roles import Right
-from projects.showing import when
 
 
 class HostsField(forms.CharField):
@@ -144,13 +144,28 @@ class ProjectAdmin(ScopedAdmin):
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return self.inlines if obj else ()
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        found = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return found
+        # Who may only read sees the hosts as the form has them, not as they are stored.
+        shown = {"allowed_hosts": "hosts"}
+        return [
+            (title, {**options, "fields": [shown.get(name, name) for name in options["fields"]]})
+            for title, options in found
+        ]
+
+    @display(description="Allowed hosts")
+    def hosts(self, obj: Project) -> str:
+        return "\n".join(obj.allowed_hosts) or "none"
+
     @display(description="Members", ordering="members_in_all")
     def member_count(self, obj: Any) -> int:
         return obj.members_in_all
 
     @display(description="Created", ordering="created_at")
     def created(self, obj: Project) -> SafeString:
-        return when(obj.created_at, obj.time_zone)
+        return when(obj.created_at)
 
     def create(self, request: HttpRequest, form: Any) -> Project:
         return create_project(actor=request.user, values=form.cleaned_data)

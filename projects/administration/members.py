@@ -7,10 +7,10 @@ from django.db import transaction
 
 from projects.access import Actor, require, scope
 from projects.administration.saving import save_checked
+from projects.ground.refusals import Conflict, Invalid, NotFound
 from projects.models import Member, Project
-from projects.operations import ItemOutcome, record
-from projects.refusals import Conflict, Invalid, NotFound
 from projects.roles import Right, Role
+from projects.verbs.recording import ItemOutcome, record
 
 
 @transaction.atomic

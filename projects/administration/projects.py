@@ -10,10 +10,10 @@ from django.db import transaction
 
 from projects.access import Actor, require, scope
 from projects.administration.saving import save_checked
+from projects.ground.refusals import Forbidden, Invalid, NotFound
 from projects.models import Member, Project
-from projects.operations import ItemOutcome, record
-from projects.refusals import Forbidden, Invalid, NotFound
 from projects.roles import Right, Role
+from projects.verbs.recording import ItemOutcome, record
 
 MAX_HOSTS = 200
 # A host or *.domain or *, with or without a port; never an address with a path or a login.

@@ -10,10 +10,10 @@ from django.db.models import ProtectedError
 
 from projects.access import Actor
 from projects.administration.saving import save_checked
+from projects.ground.refusals import Conflict, Forbidden, Invalid, NotFound
 from projects.models import Project, ResourceGroup
 from projects.models.resource_group import DEFAULT_GROUP
-from projects.operations import ItemOutcome, record
-from projects.refusals import Conflict, Forbidden, Invalid, NotFound
+from projects.verbs.recording import ItemOutcome, record
 
 # The name is not among them: it is the name of the workers' queue, and tasks name it.
 FIELDS = frozenset({"kind", "description", "slots", "log_retention_days"})

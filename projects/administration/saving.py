@@ -8,7 +8,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 
-from projects.refusals import Invalid
+from projects.ground.refusals import Coded, Invalid
 
 
 def save_checked(row: Model, *, unique_field: str = "", only: Collection[str] = ()) -> None:
@@ -23,10 +23,20 @@ def save_checked(row: Model, *, unique_field: str = "", only: Collection[str] = 
             row.save(update_fields=list(only) if only else None)
     except ValidationError as error:
         pairs = [
-            (unique_field if field == NON_FIELD_ERRORS else field, message)
-            for field, messages in error.message_dict.items()
-            for message in messages
+            _fault(fault, message, unique_field if field == NON_FIELD_ERRORS else field)
+            for field, faults in error.error_dict.items()
+            for fault in faults
+            for message in fault.messages
         ]
         raise Invalid.from_pairs(pairs) from error
     except IntegrityError as error:
-        raise Invalid.from_pairs([(unique_field, "This name is taken.")]) from error
+        raise Invalid.from_pairs([_taken(unique_field, "This name is taken.")]) from error
+
+
+def _fault(fault: ValidationError, message: str, field: str) -> tuple[str, str]:
+    # A constraint over several fields that has a message of its own has no code.
+    return _taken(field, message) if fault.code in ("unique", None) else (field, message)
+
+
+def _taken(field: str, message: str) -> tuple[str, str]:
+    return field, Coded(message, "name_taken") if field == "name" else message

@@ -12,16 +12,18 @@ from projects.administration.data_sources import (
     delete_data_source,
     update_data_source,
 )
-from projects.api.fields import Body, TextField, VisibleField
-from projects.api.idempotency import KEY_PARAMETER, idempotent
-from projects.api.scoped import ListRead
 from projects.filters import DataSourceFilter
 from projects.models import DataSource, Project
+from projects.rest.fields import Body, TextField, VisibleField
+from projects.rest.idempotency import KEY_PARAMETER, idempotent
+from projects.rest.scoped import ListRead
 
 
 class DataSourceAnswer(serializers.ModelSerializer):
     """A database that SQL tasks may name."""
 
+    # Without the model's pattern: in JSON Schema its \w would mean ASCII.
+    name = serializers.CharField(help_text="Letters of any script, digits, dot, dash and _.")
     has_password = serializers.SerializerMethodField()
 
     class Meta:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import authenticate
-from django.contrib.auth.models import AbstractUser, update_last_login
+from django.contrib.auth.models import AbstractUser, User
+from django.contrib.auth.signals import user_logged_in
 from drf_spectacular.utils import extend_schema
 from knox.models import AuthToken
 from rest_framework import serializers, status
@@ -13,13 +14,14 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from projects.access import projects_with
-from projects.api.fields import Body, TextField
+from projects.administration.logins import LoginThrottle
+from projects.administration.users import NAME_LENGTH, make_token, revoke_tokens
 from projects.api.projects import ProjectAnswer, with_own_role
-from projects.refusals import Invalid
+from projects.ground.refusals import Invalid
+from projects.rest.fields import Body, TextField
 
 
 class Credentials(Body):
@@ -52,8 +54,7 @@ class TokenView(APIView):
 
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
-    throttle_classes = [ScopedRateThrottle]
-    throttle_scope = "login"
+    throttle_classes = [LoginThrottle]
 
     def get_authenticate_header(self, request: Request) -> str:
         return "Token"  # so that a wrong password is 401 although no token is read here
@@ -66,11 +67,12 @@ class TokenView(APIView):
         """
         credentials = Credentials(data=request.data)
         credentials.is_valid(raise_exception=True)
-        user = authenticate(request, **credentials.validated_data)
+        user = authenticate(request._request, **credentials.validated_data)
         if user is None:
             raise AuthenticationFailed("The user name or the password is wrong.")
-        token, text = AuthToken.objects.create(user=user)
-        update_last_login(type(user), user)
+        assert isinstance(user, User)
+        user_logged_in.send(sender=type(user), request=request._request, user=user)
+        token, text = make_token(user)
         return Response({"token": text, "expiry": token.expiry}, status=status.HTTP_201_CREATED)
 
 
@@ -82,7 +84,7 @@ class LogoutView(APIView):
         """Delete the token that this call is made with."""
         if not isinstance(request.auth, AuthToken):
             raise Invalid("This call is not made with a token.", code="no_token")
-        request.auth.delete()
+        revoke_tokens(actor=request.user, names=[request.auth.digest[:NAME_LENGTH]])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -8,11 +8,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from projects.administration.members import add_member, change_role, remove_member
-from projects.api.fields import Body, ChoiceField, TextField, VisibleField
-from projects.api.idempotency import KEY_PARAMETER, idempotent
-from projects.api.scoped import ListRead
 from projects.filters import MemberFilter
 from projects.models import Member, Project
+from projects.rest.fields import Body, ChoiceField, TextField, VisibleField
+from projects.rest.idempotency import KEY_PARAMETER, idempotent
+from projects.rest.scoped import ListRead
 from projects.roles import Role
 
 

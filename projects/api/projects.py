@@ -11,11 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from projects.administration.projects import MAX_HOSTS, create_project, update_project
-from projects.api.fields import Body, NumberField, TextField
-from projects.api.idempotency import KEY_PARAMETER, idempotent
-from projects.api.scoped import ListRead
 from projects.filters import ProjectFilter
 from projects.models import Member, Project
+from projects.rest.fields import Body, NumberField, TextField
+from projects.rest.idempotency import KEY_PARAMETER, idempotent
+from projects.rest.scoped import ListRead
 from projects.roles import RIGHTS, Right, Role
 
 

@@ -16,11 +16,11 @@ from projects.administration.resource_groups import (
     delete_resource_group,
     update_resource_group,
 )
-from projects.api.fields import Body, ChoiceField, IdField, NumberField, TextField
-from projects.api.idempotency import KEY_PARAMETER, idempotent
-from projects.api.scoped import ListRead
 from projects.filters import ResourceGroupFilter
 from projects.models import ResourceGroup
+from projects.rest.fields import Body, ChoiceField, IdField, NumberField, TextField
+from projects.rest.idempotency import KEY_PARAMETER, idempotent
+from projects.rest.scoped import ListRead
 
 
 class ResourceGroupAnswer(serializers.ModelSerializer):

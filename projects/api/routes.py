@@ -11,6 +11,7 @@ from projects.api.members import MemberViewSet
 from projects.api.operations import OperationViewSet
 from projects.api.projects import ProjectViewSet
 from projects.api.resource_groups import ResourceGroupViewSet
+from projects.api.tokens import TokenViewSet
 
 
 def register(router: BaseRouter) -> None:
@@ -19,6 +20,7 @@ def register(router: BaseRouter) -> None:
     router.register("members", MemberViewSet, basename="member")
     router.register("resource-groups", ResourceGroupViewSet, basename="resource-group")
     router.register("data-sources", DataSourceViewSet, basename="data-source")
+    router.register("tokens", TokenViewSet, basename="api-token")
     router.register("operations", OperationViewSet, basename="operation")
 
 

@@ -3,7 +3,7 @@
 import django.core.validators
 import django.db.models.deletion
 import projects.models.project
-import projects.secrets
+import projects.ground.secrets
 from django.conf import settings
 from django.db import migrations, models
 
@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('^[\\w.-]+$', 'Use letters, digits, . - and _.')])),
                 ('url', models.CharField(help_text='SQLAlchemy URL without the password: postgresql+psycopg://user@host/database.', max_length=500)),
-                ('password', projects.secrets.EncryptedTextField(blank=True, default='')),
+                ('password', projects.ground.secrets.EncryptedTextField(blank=True, default='')),
                 ('description', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='data_sources', to='projects.project')),

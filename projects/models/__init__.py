@@ -5,7 +5,7 @@ from __future__ import annotations
 from projects.models.data_source import DataSource
 from projects.models.idempotency_key import IdempotencyKey
 from projects.models.member import Member
-from projects.models.operation import Operation, OperationObject
+from projects.models.operation import Operation, OperationObject, OperationPart
 from projects.models.project import Project
 from projects.models.resource_group import ResourceGroup
 
@@ -15,6 +15,7 @@ __all__ = [
     "Member",
     "Operation",
     "OperationObject",
+    "OperationPart",
     "Project",
     "ResourceGroup",
 ]

@@ -5,16 +5,18 @@ from __future__ import annotations
 from django.core.validators import RegexValidator
 from django.db import models
 
+from projects.ground.secrets import EncryptedTextField
 from projects.models.project import Project
-from projects.secrets import EncryptedTextField
 
 
 class DataSource(models.Model):
     """An SQLAlchemy URL under a name; its password is encrypted at rest and shown to nobody."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="data_sources")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="data_sources", db_index=False
+    )
     name = models.CharField(
-        max_length=64, validators=[RegexValidator(r"^[\w.-]+$", "Use letters, digits, . - and _.")]
+        max_length=64, validators=[RegexValidator(r"^[\w.-]+\Z", "Use letters, digits, . - and _.")]
     )
     url = models.CharField(
         max_length=500,

@@ -12,7 +12,9 @@ from projects.roles import Role
 class Member(models.Model):
     """One user in one project, with one role."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="members")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="members", db_index=False
+    )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
     )

@@ -9,7 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 
 # Names stand in references such as project/workflow/task and in YAML: no slash, no edge spaces.
-NAME_PATTERN = r"^[^\s/](?:[^/\x00-\x1f]*[^\s/])?$"
+NAME_PATTERN = r"^[^\s/](?:[^/\x00-\x1f]*[^\s/])?\Z"
 validate_name = RegexValidator(
     NAME_PATTERN, "A name has no slash and no control character, and no space at its ends."
 )

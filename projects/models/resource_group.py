@@ -27,7 +27,7 @@ class ResourceGroup(models.Model):
     name = models.CharField(
         max_length=64,
         unique=True,
-        validators=[RegexValidator(r"^[a-z0-9][a-z0-9_.-]*$", "Use a-z, 0-9, dot, dash and _.")],
+        validators=[RegexValidator(r"^[a-z0-9][a-z0-9_.-]*\Z", "Use a-z, 0-9, dot, dash and _.")],
         help_text="Also the name of the workers' queue: tidemill.group.<name>.",
     )
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.SHARED)

@@ -1,22 +1,37 @@
-"""The look of values in templates: see projects.showing."""
+"""The look of values in templates: see projects.ground.showing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.admin.views.main import ChangeList
 from django.template import Library
 from django.utils.safestring import SafeString
 
-from projects import showing
+from projects.console.lists import headers_of, rows_of
+from projects.ground import showing
 
 register = Library()
 
 
 @register.filter
-def when(value: datetime | None, zone: str = "UTC") -> SafeString:
-    """Show an instant in a time zone."""
-    return showing.when(value, zone)
+def when(value: datetime | None) -> SafeString:
+    """Show an instant in the page's zone."""
+    return showing.when(value)
+
+
+@register.filter
+def ago(value: datetime | None, now: datetime) -> SafeString:
+    """Show how long ago an instant was."""
+    return showing.ago(value, now)
+
+
+@register.filter
+def data_time(row: Any) -> str:
+    """Show the data time of an instance, or of what has its data_date and local_time."""
+    return showing.data_time_text(row.data_date, row.local_time)
 
 
 @register.filter
@@ -29,6 +44,12 @@ def duration(value: timedelta | float | None) -> str:
 def badge(value: str, label: str = "") -> SafeString:
     """Show a state or status in its colour."""
     return showing.badge(value, label)
+
+
+@register.filter
+def names(rows: Iterable[Any]) -> SafeString:
+    """Show the texts of rows, one after the other."""
+    return showing.names(rows)
 
 
 @register.filter
@@ -47,3 +68,20 @@ def thousands(value: Any) -> str:
 def percent(value: float) -> str:
     """Show a rate."""
     return showing.percent(value)
+
+
+@register.inclusion_tag("tidemill/rows.html")
+def rows(cl: ChangeList) -> dict[str, Any]:
+    """Show the rows of a list, or why there are none."""
+    is_narrowed = bool(cl.has_active_filters or cl.query)
+    nothing = (
+        "Nothing fits the filters."
+        if is_narrowed
+        else getattr(cl.model_admin, "empty_text", "Nothing here yet.")
+    )
+    return {
+        "headers": headers_of(cl),
+        "rows": rows_of(cl) if cl.result_list else (),
+        "is_narrowed": is_narrowed,
+        "nothing": nothing,
+    }

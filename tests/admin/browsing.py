@@ -8,6 +8,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
@@ -89,6 +90,13 @@ class Browser:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+
+    @classmethod
+    def of(cls, user: User) -> Browser:
+        """Return a browser in which the user is logged in."""
+        client = Client()
+        client.force_login(user)
+        return cls(client)
 
     def get(self, name: str, *args: Any, **query: Any) -> Page:
         """Open a page of the admin: get("instances_instance_change", 5)."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -13,6 +15,7 @@ from instances.models import Instance
 from instances.states import State
 from tests.admin.browsing import Browser
 from tests.api.world import World, make_world
+from tests.support.standing import standing
 
 
 @pytest.fixture(autouse=True)
@@ -20,14 +23,14 @@ def nudges(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The messages that would have told a worker to expand plans."""
     listed: list[str] = []
     monkeypatch.setattr(
-        "backfill.nudging.current_app.send_task", lambda name, **options: listed.append(name)
+        "backfill.running.nudging.nudge",
+        lambda name, **options: listed.append(name),
     )
     return listed
 
 
-@pytest.fixture
-def world(db: None) -> World:
-    """A project with one of everything, and a second one beside it; everybody may log in."""
+def make_staffed_world() -> World:
+    """Make the world of the API's tests, in which everybody may log in and nothing has run."""
     made = make_world()
     get_user_model().objects.update(is_staff=True)
     for place in (made.place, made.elsewhere):
@@ -35,6 +38,19 @@ def world(db: None) -> World:
             Instance.objects.filter(pk=instance.pk).update(state=State.NOT_RUN)
             instance.refresh_from_db()
     return made
+
+
+@pytest.fixture(scope="module")
+def standing_world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
+    """The world of a module's tests."""
+    with standing(django_db_blocker, make_staffed_world) as world:
+        yield world
+
+
+@pytest.fixture
+def world(standing_world: World, db: None) -> World:
+    """A project with one of everything, and a second one beside it; everybody may log in."""
+    return deepcopy(standing_world)
 
 
 @pytest.fixture

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from backfill.admin.lanes_picture import picture
-from backfill.day_progress import DayProgress, DayState
-from backfill.expanding import expand_plan
 from backfill.models import Plan
+from backfill.reading.day_progress import DayProgress, DayState
+from backfill.running.expanding import expand_plan
+from backfill.running.settling import settle_plans
 from backfill.states import PlanState
+from instances.engine.batches import note_batches
 from instances.models import Instance
 from instances.states import State
 from tests.admin.browsing import Browser, Page
@@ -102,7 +106,7 @@ def test_the_preview_tells_tasks_instances_days_order_and_warnings(
         ({"order": "random"}, 2, "order", "is not one of"),
         ({"dependency_check": "some"}, 2, "dependency_check", "is not one of"),
         ({"run_mode": "week_by_week"}, 2, "run_mode", "is not one of"),
-        ({"run_mode": "day_by_day", "groups": "11"}, 2, "groups", "From 2 to 10 groups"),
+        ({"run_mode": "day_by_day", "groups": "11"}, 2, "groups", "between 2 and 10"),
         ({"run_mode": "day_by_day", "groups": "many"}, 2, "groups", "a whole number"),
     ],
 )
@@ -130,13 +134,18 @@ def test_going_back_loses_nothing(world: World, operator: Browser) -> None:
         "time_until": "10:00",
     }
     wanted = ask(operator, world, **sent).context["wanted"]
-    assert (wanted.scope, wanted.order, wanted.name) == ("only_downstream", "descending", "mine")
+    assert (wanted.scope, wanted.values["order"], wanted.name) == (
+        "only_downstream",
+        "descending",
+        "mine",
+    )
     assert wanted.periods == [("2024-05-01", "2024-05-02"), ("2024-06-01", "2024-06-03")]
-    assert (wanted.description, wanted.time_until) == ("because", "10:00")
+    assert (wanted.description, wanted.values["time_until"]) == ("because", "10:00")
     assert wanted.ids == [world.place.up.pk]
 
 
 @pytest.mark.feature("B3")
+@pytest.mark.item("0.12")
 def test_downstream_tasks_are_chosen_one_by_one(world: World, operator: Browser) -> None:
     make_submitted_tasks({"third": {"depends_on": ["down"]}}, workflow=world.place.workflow)
     data = asked(world, scope="selected_and_downstream")
@@ -218,6 +227,7 @@ def test_a_foreign_task_is_as_unknown_as_one_that_does_not_exist(
 
 
 @pytest.mark.feature("B21")
+@pytest.mark.item("0.31", "0.33", "2.48")
 def test_the_list_tells_state_dates_counts_and_rates(world: World, operator: Browser) -> None:
     instances = Instance.objects.filter(batch=world.place.expanded.batch_id).order_by("pk")
     now = timezone.now()
@@ -229,6 +239,7 @@ def test_the_list_tells_state_dates_counts_and_rates(world: World, operator: Bro
     assert page.columns[1:] == [
         "Name",
         "State",
+        "Result",
         "Progress",
         "Completed",
         "Succeeded",
@@ -243,7 +254,7 @@ def test_the_list_tells_state_dates_counts_and_rates(world: World, operator: Bro
     ]
     for text in ("Running", "50 %", "2024-05-01"):
         assert text in page.text
-    assert 'title="Success: 1"' in page.html
+    assert "<title>Success: 1</title>" in page.html
 
 
 @pytest.mark.feature("B21")
@@ -262,6 +273,7 @@ def test_the_list_filters(world: World, operator: Browser) -> None:
 
 
 @pytest.mark.feature("B22", "B23")
+@pytest.mark.item("0.37")
 def test_the_page_tells_progress_by_task_and_date_and_how_it_was_configured(
     world: World, operator: Browser
 ) -> None:
@@ -271,22 +283,49 @@ def test_the_page_tells_progress_by_task_and_date_and_how_it_was_configured(
         f"{world.place.workflow.name}/up",
         f"{world.place.workflow.name}/down",
     ]
-    assert [str(day) for day in page.context["matrix"]["days"]] == ["2024-05-01"]
-    cell = page.context["matrix"]["rows"][0][1][0]
-    assert f"plan={plan.pk}&task={world.place.up.pk}" in cell.href
-    shown = operator.client.get(cell.href)
+    assert page.context["heat_map"].zoom == ""
+    hints = re.findall(r'<a href="([^"]+)"><rect[^>]*><title>([^<]+)</title>', page.html)
+    (href,) = [unescape(href) for href, hint in hints if "/up · 2024-05-01: 1 " in hint]
+    assert f"plan={plan.pk}&task={world.place.up.pk}" in href
+    shown = operator.client.get(href)
     assert {row.task_id for row in shown.context["cl"].result_list} == {world.place.up.pk}
-    for text in ("Dependency check", "All upstream", "Oldest first", "00:00 – 23:59"):
+    for text in ("Dependency check", "All upstream", "Oldest first"):
         assert text in page.text
+    assert re.search(r"Time of day from\s+00:00\s+Time of day until\s+23:59", page.text)
+    for beside_the_point in ("Groups side by side", "Downstream tasks"):
+        assert beside_the_point not in page.text
     assert "hx-trigger" in operator.get("backfill_plan_live", plan.pk).html
 
 
 @pytest.mark.feature("B22")
-def test_a_large_plan_has_no_matrix(world: World, operator: Browser) -> None:
+def test_a_plan_of_many_dates_is_drawn_by_the_week(world: World, operator: Browser) -> None:
     plan = make_expanded_plan(make_spec([world.place.up], "2023-01-01", "2023-03-31"))
     page = operator.get("backfill_plan_change", plan.pk)
-    assert page.context["matrix"] is None
+    assert page.context["heat_map"].zoom == "each column is 7 data dates"
+    assert "up · 2023-01-01 – 2023-01-07: 7 " in page.html
+    assert "up · 2023-03-26 – 2023-03-31: 6 " in page.html  # the last column says that it has less
     assert page.context["progress"].total == 90
+
+
+@pytest.mark.feature("B21")
+def test_the_page_and_the_list_say_that_a_plan_completed_with_failures(
+    world: World, operator: Browser
+) -> None:
+    plan = world.place.expanded
+    made = Instance.objects.filter(batch=plan.batch_id)
+    made.update(state=State.FAILED, ended_at=timezone.now())
+    made.filter(pk=made[0].pk).update(state=State.SUCCESS)
+    note_batches([plan.batch_id])
+    for page in (
+        operator.get("backfill_plan_change", plan.pk),
+        operator.get(LIST, state="completed", result="partly"),
+        operator.get(LIST, o="3.-2"),
+    ):
+        assert "Completed with failures" in page.text
+        assert "Partly succeeded" in page.text
+    assert operator.get(LIST, result="succeeded").ids == []
+    settle_plans()
+    assert "Completed with failures" in operator.get("index").text
 
 
 @pytest.mark.feature("B23")
@@ -296,16 +335,18 @@ def test_several_plans_are_terminated_after_a_page_that_says_what_stops(
     active, draft = world.place.expanded, world.place.plan
     page = operator.act(LIST, "terminate_chosen", active.pk, draft.pk)
     assert "Terminate 1 plan" in page.text
-    assert "is left alone: terminate needs an active plan" in page.text
+    assert "It is draft; terminate needs expanding, running or paused" in page.text
     page = operator.post(
-        "backfill_plan_operate", "terminate", data={"ids": f"{active.pk},{draft.pk}"}
+        "backfill_plan_operate",
+        "terminate",
+        data={"ids": f"{active.pk},{draft.pk}", "confirmed": "1"},
     )
     active.refresh_from_db()
     assert active.state == PlanState.TERMINATED
     states = Instance.objects.filter(batch=active.batch_id).values_list("state", "error_code")
     assert set(states) == {(State.FAILED, "TERMINATED")}
     assert page.messages[0].startswith("1 plan terminated")
-    assert "terminate needs an active one" in page.messages[1]
+    assert "terminate needs expanding, running or paused" in page.messages[1]
 
 
 @pytest.mark.feature("B25")
@@ -314,7 +355,7 @@ def test_a_plan_is_paused_and_resumed_from_its_page(world: World, operator: Brow
     assert "operate/resume/" not in operator.get("backfill_plan_change", plan.pk).html
     page = operator.get("backfill_plan_operate", "pause", ids=plan.pk)
     assert "Pause 1 plan" in page.text and "until it is resumed" in page.text
-    page = operator.post("backfill_plan_operate", "pause", data={"ids": plan.pk})
+    page = operator.post("backfill_plan_operate", "pause", data={"ids": plan.pk, "confirmed": "1"})
     assert page.messages[0].startswith("1 plan paused")
     assert page.context["state"] == PlanState.PAUSED
     assert "operate/resume/" in page.html and "operate/pause/" not in page.html
@@ -322,8 +363,8 @@ def test_a_plan_is_paused_and_resumed_from_its_page(world: World, operator: Brow
     assert [one.pk for one in listed] == [plan.pk]
     assert list(operator.get(LIST, state="running").context["cl"].result_list) == []
     again = operator.act(LIST, "pause_chosen", plan.pk)
-    assert "is left alone: pause needs an active plan" in again.text
-    page = operator.post("backfill_plan_operate", "resume", data={"ids": plan.pk})
+    assert "It is paused; pause needs expanding or running" in again.text
+    page = operator.post("backfill_plan_operate", "resume", data={"ids": plan.pk, "confirmed": "1"})
     assert page.context["state"] == PlanState.RUNNING
 
 
@@ -331,7 +372,9 @@ def test_a_plan_is_paused_and_resumed_from_its_page(world: World, operator: Brow
 def test_a_viewer_neither_terminates_nor_makes_plans(world: World, viewer: Browser) -> None:
     plan = world.place.expanded
     assert "terminate" not in viewer.get("backfill_plan_live", plan.pk).html
-    page = viewer.post("backfill_plan_operate", "terminate", data={"ids": plan.pk})
+    page = viewer.post(
+        "backfill_plan_operate", "terminate", data={"ids": plan.pk, "confirmed": "1"}
+    )
     plan.refresh_from_db()
     assert plan.state == PlanState.RUNNING
     assert "does not allow" in page.messages[0]
@@ -365,12 +408,12 @@ def test_a_plan_that_runs_day_by_day_shows_its_groups(world: World, operator: Br
     while expand_plan(plan.pk):
         pass
     page = operator.get("backfill_plan_change", plan.pk)
-    assert "Day by day, 2 groups side by side" in page.text
+    assert re.search(r"Run mode\s+Day by day\s+Groups side by side\s+2\b", page.text)
     assert page.html.count('data-day="open"') == 2
     assert "Data date 2024-05-01: open; 1 " in page.html
     again = operator.get(NEW, like=plan.pk)
     wanted = again.context["wanted"]
-    assert (wanted.run_mode, wanted.groups) == ("day_by_day", "2")
+    assert (wanted.values["run_mode"], wanted.values["groups"]) == ("day_by_day", "2")
 
 
 @pytest.mark.feature("B10")

@@ -6,12 +6,14 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from instances.models import Instance
 from instances.states import State
 from projects.models import Operation
-from tests.admin.browsing import Browser
+from projects.verbs.background import work
+from tests.admin.browsing import Browser, Page
 from tests.api.world import World, make_execution, make_instances
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +37,7 @@ def fail(
 
 
 @pytest.mark.feature("I2")
+@pytest.mark.item("1.1", "1.14", "1.15")
 def test_the_list_has_the_columns_that_operators_need(operator: Browser) -> None:
     assert operator.get(LIST).columns[1:] == [
         "State",
@@ -59,17 +62,19 @@ def test_the_list_has_the_columns_that_operators_need(operator: Browser) -> None
 
 
 @pytest.mark.feature("I1", "I2")
+@pytest.mark.item("1.10", "1.12", "2.61")
 def test_a_row_tells_state_with_diagnosis_kind_times_and_retries(
     world: World, operator: Browser
 ) -> None:
     fail(world.place.first)
     page = operator.get(LIST, id=world.place.first.pk)
     assert "The process ended with an error" in page.html
-    for text in ("Failed", "EXIT_NONZERO", "2025-12-31 00:00:00", "Periodic", "2 min 0 s", "0/5"):
+    for text in ("Failed", "EXIT_NONZERO", "2025-12-31 00:00", "Periodic", "2 min 0 s", "0/5"):
         assert text in page.text, text
 
 
 @pytest.mark.feature("I3")
+@pytest.mark.item("1.34")
 def test_the_list_filters_by_what_an_instance_is(world: World, operator: Browser) -> None:
     place = world.place
     fail(place.first)
@@ -93,7 +98,11 @@ def test_the_list_filters_by_what_an_instance_is(world: World, operator: Browser
         ({"owner": "nobody"}, set()),
         ({"workflow": place.workflow.pk, "error_code": "EXIT_NONZERO"}, {place.first.pk}),
         ({"q": "down", "kind": "PERIODIC"}, {place.instance.pk}),
-        ({"q": f"{place.first.pk}|{place.instance.pk}"}, {place.first.pk, place.instance.pk}),
+        # Ids of instances, and in a new database of tasks as well.
+        (
+            {"q": f"{place.first.pk}|{place.instance.pk}", "kind": "PERIODIC"},
+            {place.first.pk, place.instance.pk},
+        ),
     ):
         found = operator.get(LIST, **query).ids
         assert set(found) == expected, query
@@ -136,19 +145,21 @@ def test_the_states_stand_above_the_list_with_their_numbers(
 
 
 @pytest.mark.feature("I10")
+@pytest.mark.item("U7.1")
 def test_an_action_says_first_what_will_happen_and_to_how_many(
     world: World, operator: Browser
 ) -> None:
     fail(world.place.first)
     page = operator.act(LIST, "rerun_chosen", world.place.first.pk, world.place.instance.pk)
     assert "Rerun 1 instance" in page.text
-    assert "1 because it is not run" in page.text
+    assert "1 It is not run; rerun needs" in page.text
     assert "Retries count from 0" in page.text
     world.place.first.refresh_from_db()
     assert world.place.first.state == State.FAILED, "nothing has happened yet"
 
 
 @pytest.mark.feature("I6", "I10", "P3")
+@pytest.mark.item("1.45")
 def test_a_confirmed_operation_is_done_told_and_recorded(world: World, operator: Browser) -> None:
     fail(world.place.first)
     ids = f"{world.place.first.pk},{world.place.instance.pk}"
@@ -161,6 +172,22 @@ def test_a_confirmed_operation_is_done_told_and_recorded(world: World, operator:
     assert "left alone" in page.messages[1] and "not run" in page.messages[1]
     operation = Operation.objects.latest("pk")
     assert (operation.verb, operation.actor) == ("instances.mark_success", world.users["operator"])
+
+
+@pytest.mark.feature("I6")
+def test_who_marks_what_runs_is_told_that_its_process_has_to_end(
+    world: World, operator: Browser
+) -> None:
+    first, now = world.place.first, timezone.now()
+    Instance.objects.filter(pk=first.pk).update(
+        state=State.RUNNING, ready_at=now, dispatched_at=now, started_at=now
+    )
+    page = operator.post(
+        "instances_instance_operate", "mark-success", data={"ids": first.pk, "confirmed": "1"}
+    )
+    assert "a success as soon as its process has ended" in page.messages[1]
+    assert "marked success" in operator.get("instances_instance_change", first.pk).text
+    assert "marked success" in operator.get(LIST).text
 
 
 @pytest.mark.feature("I4")
@@ -255,6 +282,7 @@ def test_an_operation_does_not_lead_away_from_here(world: World, operator: Brows
 
 
 @pytest.mark.feature("I11", "I12", "I15")
+@pytest.mark.item("1.32")
 def test_the_page_tells_the_diagnosis_of_a_failure_and_leads_to_the_task(
     world: World, operator: Browser
 ) -> None:
@@ -309,6 +337,7 @@ def test_an_upstream_of_a_foreign_project_is_an_id_and_no_more(
 
 
 @pytest.mark.feature("I11", "I14")
+@pytest.mark.item("1.38")
 def test_executions_of_all_runs_of_the_slot_stand_together(world: World, operator: Browser) -> None:
     first = world.place.first
     other = Instance.objects.get(task=first.task, batch=world.place.expanded.batch_id)
@@ -353,17 +382,19 @@ def test_the_live_part_asks_again_until_the_state_is_final(world: World, operato
 
 
 @pytest.mark.feature("T8")
+@pytest.mark.item("3.41", "3.42")
 def test_a_task_shows_its_history_with_numbers_per_state(world: World, operator: Browser) -> None:
     fail(world.place.first)
     make_instances(world.place.up, world.place.down, day=3)
     page = operator.get("instances_task_history", world.place.up.pk, kind="PERIODIC")
     assert dict(page.context["counts"]) == {State.FAILED: 1, State.NOT_RUN: 1}
     early = operator.get("instances_task_history", world.place.up.pk, data_time_until="2025-12-31")
-    assert world.place.first.pk in {row.pk for row in early.context["rows"]}
+    assert world.place.first.pk in {row.pk for row, _ in early.context["rows"]}
     assert "2026-01-03" not in early.text
 
 
 @pytest.mark.feature("T8")
+@pytest.mark.item("3.52")
 def test_a_task_shows_its_execution_curve(world: World, operator: Browser) -> None:
     assert "No finished run yet" in operator.get("instances_task_curve", world.place.up.pk).text
     fail(world.place.first)
@@ -371,3 +402,43 @@ def test_a_task_shows_its_execution_curve(world: World, operator: Browser) -> No
     assert page.context["number"] == 1
     assert "<svg" in page.html and f"/instance/{world.place.first.pk}/change/" in page.html
     assert "2 min 0 s" in page.text
+
+
+@pytest.mark.feature("I10", "P3")
+def test_all_that_match_a_filter_are_operated_in_the_background(
+    world: World, operator: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projects.verbs.background.AT_ONCE", 1)
+    place = world.place
+    Instance.objects.filter(pk__in=[place.first.pk, place.instance.pk]).update(
+        state=State.WAITING_UPSTREAM
+    )
+    data = {
+        "action": "freeze_chosen",
+        "_selected_action": [place.first.pk],
+        "select_across": 1,
+        "index": 0,
+    }
+    address = reverse("admin:instances_instance_changelist", query={"kind": "PERIODIC"})
+    page = Page(operator.client.post(address, data, follow=True))
+    assert "Freeze 2 instances" in page.text and "in the background" in page.text
+    assert page.context["ids"] == "" and page.context["filter"] == "kind=PERIODIC"
+
+    confirmed = {"matching": "1", "filter": page.context["filter"], "confirmed": "1"}
+    page = operator.post("instances_instance_operate", "freeze", data=confirmed)
+    operation = Operation.objects.latest("pk")
+    assert page.context["operation"].pk == operation.pk
+    assert "Runs in the background" in page.text and "0 of 2" in page.text
+
+    work(operation.pk)
+    shown = operator.get("projects_operation_progress", operation.pk)
+    assert "1 of 2" in shown.text
+    page = operator.post("projects_operation_cancel", operation.pk)
+    assert "Is being cancelled" in page.text
+    work(operation.pk)
+    page = operator.get("projects_operation_change", operation.pk)
+    assert "Cancelled" in page.text and "Runs in the background" not in page.text
+    assert "1 left alone" in operator.get("projects_operation_changelist").text
+    place.first.refresh_from_db()
+    place.instance.refresh_from_db()
+    assert {place.first.state, place.instance.state} == {State.FROZEN, State.WAITING_UPSTREAM}

@@ -15,6 +15,7 @@ from tests.api.world import Place, World
 pytestmark = pytest.mark.django_db
 
 LISTS = (
+    "knox_authtoken_changelist",
     "backfill_plan_changelist",
     "instances_instance_changelist",
     "projects_datasource_changelist",
@@ -64,6 +65,7 @@ def pk_of(place: Place, name: str) -> int:
 
 @pytest.mark.feature("P1")
 @pytest.mark.parametrize("role", ["viewer", "developer", "operator", "administrator"])
+@pytest.mark.item("P1.3")
 def test_every_list_opens_for_every_role(
     world: World, browse: Callable[[User], Browser], role: str
 ) -> None:
@@ -153,6 +155,6 @@ def test_pages_load_nothing_from_outside(world: World, root: Browser) -> None:
         assert 'href="http' not in page
 
 
-def test_the_timetable_and_tokens_have_no_pages(root: Browser) -> None:
-    for address in ("/admin/django_celery_beat/periodictask/", "/admin/knox/authtoken/"):
+def test_the_timetable_and_failed_logins_have_no_pages(root: Browser) -> None:
+    for address in ("/admin/django_celery_beat/periodictask/", "/admin/axes/accessattempt/"):
         assert root.client.get(address).status_code == 404

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from instances.models import Instance
-from projects.admin import paging
-from projects.admin.paging import BoundedPaginator
+from projects.console import paging
+from projects.console.paging import BoundedPaginator
 from tests.admin.browsing import Browser
 from tests.api.world import World, make_instances
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 
 from instances.states import ExecutionState
 from projects.models import DataSource, Member, Operation, Project, ResourceGroup
@@ -13,7 +12,7 @@ from projects.roles import Role
 from tests.admin.browsing import Browser
 from tests.admin.test_instances import fail
 from tests.api.world import World, make_execution
-from tests.factories import make_superuser, make_user
+from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -142,14 +141,19 @@ def test_who_may_make_projects_administers_what_they_make(world: World, operator
 
 
 @pytest.mark.feature("P5")
+@pytest.mark.item("P5.1")
 def test_a_password_is_written_kept_and_never_shown(world: World, administrator: Browser) -> None:
     source = world.place.source
     page = administrator.get("projects_datasource_change", source.pk)
     assert "s3cret-of-the-source" not in page.html
-    data = {"name": source.name, "url": "postgresql://u@h/d", "password": "", "description": ""}
+    DataSource.objects.filter(pk=source.pk).update(url="postgresql://u@h/d")
+    data = {"name": source.name, "url": "postgresql://u@h/e", "password": "", "description": ""}
     administrator.post("projects_datasource_change", source.pk, data=data)
     source = DataSource.objects.get(pk=source.pk)
-    assert (source.url, source.password) == ("postgresql://u@h/d", "s3cret-of-the-source")
+    assert (source.url, source.password) == ("postgresql://u@h/e", "s3cret-of-the-source")
+    elsewhere = {**data, "url": "postgresql://u@elsewhere/e"}
+    page = administrator.post("projects_datasource_change", source.pk, data=elsewhere)
+    assert list(page.form_faults) == ["password"]
     data["password"] = "an0ther"
     administrator.post("projects_datasource_change", source.pk, data=data)
     assert DataSource.objects.get(pk=source.pk).password == "an0ther"
@@ -248,11 +252,3 @@ def test_the_first_page_tells_how_things_stand(world: World, operator: Browser) 
     assert [one["plan"].pk for one in page.context["plans"]] == [world.place.expanded.pk]
     for text in ("The process ended with an error", world.place.group.name, "Due next"):
         assert text in page.text
-
-
-def test_a_fresh_installation_is_told_how_to_begin(db: None, client: Any) -> None:
-    client.force_login(User.objects.get(pk=make_superuser("first").pk))
-    page = client.get("/admin/").content.decode()
-    assert "Nothing to operate yet" in page
-    assert "make demo" in page
-    assert "/admin/projects/project/add/" in page

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from projects.admin.scoped import ScopedAdmin
+from projects.console.scoped import ScopedAdmin
 from projects.models import Member
 from tests.admin.browsing import Browser
 from tests.admin.test_pages import LISTS, OBJECTS, pk_of
@@ -75,7 +75,7 @@ def test_confirming_asks_as_often_for_many_as_for_few(
 
         return [
             queries(browser, "instances_instance_operate", "rerun", ids=joined(instances)),
-            queries(browser, "workflows_task_status", "pause", ids=joined(tasks)),
+            queries(browser, "workflows_task_operate", "pause", ids=joined(tasks)),
             *[
                 queries(browser, "backfill_plan_operate", key, ids=joined(plans))
                 for key in ("terminate", "pause", "resume")

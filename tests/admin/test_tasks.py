@@ -51,7 +51,7 @@ DEFINITIONS: dict[str, dict[str, Any]] = {
         "code": "echo one\n\n  echo two\n",
     },
     "shell": {"type": "shell", "config": {"shell": "/bin/bash", "stop_on_error": False}},
-    "python": {"type": "python", "config": {"arguments": ["--day", 7]}},
+    "python": {"type": "python", "config": {"arguments": ["--day", "7"]}},
     "sql": {"type": "sql", "config": {"database": "/tmp/x.duckdb", "rows": 5}},
     "http": {
         "type": "http",
@@ -69,6 +69,7 @@ DEFINITIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.feature("T1")
+@pytest.mark.item("3.27")
 def test_the_list_has_its_columns(operator: Browser) -> None:
     assert operator.get(LIST).columns[1:] == [
         "Task",
@@ -215,6 +216,7 @@ def test_a_task_is_made_changed_and_submitted(world: World, operator: Browser) -
     operator.post("workflows_task_submit", task.pk, data={"comment": "later"})
     diff = operator.get("workflows_task_version", task.pk, 2)
     assert "-02:30" in diff.text and "+03:30" in diff.text
+    assert "5 · normal → 7 · high" in diff.text
     assert "the first" in operator.get("workflows_task_version", task.pk, 1).text
     assert operator.get("workflows_task_version", task.pk, 3).status == 404
 
@@ -247,12 +249,12 @@ def test_the_dependency_picker_names_no_foreign_task(world: World, operator: Bro
 @pytest.mark.feature("T3")
 def test_a_change_of_status_is_confirmed_done_and_told(world: World, operator: Browser) -> None:
     page = operator.act(LIST, "pause_chosen", world.place.up.pk, world.place.draft.pk)
-    assert "Pause 1 task" in page.text and "is left alone" in page.text
+    assert "Pause 1 task" in page.text and "It is draft" in page.text
     ids = f"{world.place.up.pk},{world.place.draft.pk}"
-    page = operator.post("workflows_task_status", "pause", data={"ids": ids, "confirmed": "1"})
+    page = operator.post("workflows_task_operate", "pause", data={"ids": ids, "confirmed": "1"})
     assert Task.objects.get(pk=world.place.up.pk).status == TaskStatus.PAUSED
     assert page.messages[0].startswith("1 task paused")
-    assert "The task is Draft" in page.messages[1]
+    assert "It is draft" in page.messages[1]
 
 
 @pytest.mark.feature("P1")
@@ -260,7 +262,7 @@ def test_a_developer_does_not_change_a_status(world: World, browse: Any) -> None
     developer = browse(world.users["developer"])
     assert "pause_chosen" not in developer.get(LIST).html
     page = developer.post(
-        "workflows_task_status", "pause", data={"ids": world.place.up.pk, "confirmed": "1"}
+        "workflows_task_operate", "pause", data={"ids": world.place.up.pk, "confirmed": "1"}
     )
     assert "does not allow" in page.messages[0]
     assert Task.objects.get(pk=world.place.up.pk).status == TaskStatus.SCHEDULING
@@ -284,6 +286,7 @@ def test_the_page_draws_what_is_around_the_task(world: World, operator: Browser)
 
 
 @pytest.mark.feature("B2")
+@pytest.mark.item("0.2", "2.18", "3.36")
 def test_chosen_tasks_go_to_the_backfill_wizard(world: World, operator: Browser) -> None:
     page = operator.act(LIST, "backfill_chosen", world.place.up.pk)
     wanted = page.context["wanted"]

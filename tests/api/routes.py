@@ -17,6 +17,7 @@ Body = Callable[[Place], Any]
 
 # Who may, besides those who have a right in the project.
 ANYBODY, USER, STAFF, SUPERUSER = "anybody", "user", "staff", "superuser"
+OWNER = "owner"  # and superusers; for everybody else it does not exist
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,14 @@ class Route:
         """Whether a member with the role, who is no staff, may."""
         if isinstance(self.needs, Right):
             return self.needs in RIGHTS[role]
+        if self.needs == OWNER:
+            return role == Role.VIEWER  # whose token it is
         return self.needs in (ANYBODY, USER)
+
+    @property
+    def refusal(self) -> str:
+        """What a member is told who may not."""
+        return "not_found" if self.needs == OWNER else "forbidden"
 
 
 def _spec(place: Place) -> dict[str, Any]:
@@ -120,6 +128,9 @@ _READ = [
 ROUTES: list[Route] = [
     Route("POST", "auth/token/", ANYBODY, lambda place: {"username": "viewer", "password": "no"}),
     Route("POST", "auth/logout/", USER),
+    Route("GET", "tokens/", USER),
+    Route("GET", "tokens/{id}/", OWNER),
+    Route("DELETE", "tokens/{id}/", OWNER),
     Route("GET", "me/", USER),
     *(Route("GET", path, VIEW) for path in _READ),
     Route("POST", "projects/", STAFF, lambda place: {"name": "another"}),
@@ -159,7 +170,22 @@ ROUTES: list[Route] = [
     ),
     Route("PATCH", "workflows/{id}/", DEVELOP, lambda place: {"name": "renamed"}),
     Route("DELETE", "workflows/{id}/", DEVELOP),
+    Route("POST", "operations/{id}/cancel/", OPERATE),
     Route("POST", "workflows/{id}/submit/", DEVELOP),
+    *[
+        Route("POST", f"workflows/{{id}}/{verb}/", OPERATE)
+        for verb in ("start", "pause", "offline")
+    ],
+    Route("POST", "workflows/batch/submit/", DEVELOP, lambda place: {"ids": [place.workflow.pk]}),
+    *[
+        Route(
+            "POST",
+            f"workflows/batch/{verb}/",
+            OPERATE,
+            lambda place: {"ids": [place.workflow.pk]},
+        )
+        for verb in ("start", "pause", "offline")
+    ],
     Route(
         "POST",
         "workflows/import/",
@@ -230,6 +256,7 @@ ROUTES: list[Route] = [
     Route("POST", "backfills/{expanded}/terminate/", OPERATE),
     Route("POST", "backfills/{expanded}/pause/", OPERATE),
     Route("POST", "backfills/{expanded}/resume/", OPERATE),
+    Route("POST", "backfills/batch/submit/", OPERATE, lambda place: {"ids": [place.plan.pk]}),
     Route("POST", "backfills/batch/pause/", OPERATE, lambda place: {"ids": [place.expanded.pk]}),
     Route("POST", "backfills/batch/resume/", OPERATE, lambda place: {"ids": [place.expanded.pk]}),
     Route(

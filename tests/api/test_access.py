@@ -60,6 +60,7 @@ def test_who_has_not_logged_in_is_told_to(world: World) -> None:
 
 
 @pytest.mark.parametrize("role", list(Role))
+@pytest.mark.item("P1.1", "P1.3")
 def test_a_member_may_do_what_the_table_of_roles_says(world: World, role: Role) -> None:
     caller = Caller(world.users[role.value])
     wrong = []
@@ -67,7 +68,7 @@ def test_a_member_may_do_what_the_table_of_roles_says(world: World, role: Role) 
         if route.needs == ANYBODY:
             continue
         found = outcome(call(caller, route, world.place))
-        expected = "allowed" if route.may(role) else "forbidden"
+        expected = "allowed" if route.may(role) else route.refusal
         if found != expected:
             wrong.append((route.method, route.path, found, expected))
     assert wrong == []

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from backfill.expanding import expand_plan
 from backfill.filters import PlanFilter
 from backfill.models import Plan, Skip
+from backfill.running.expanding import expand_plan
 from backfill.states import SkipReason
 from instances.models import Instance
 from instances.states import State
-from projects import clock
+from projects.ground import clock
 from tests.api.caller import Caller
 from tests.api.world import World
 from tests.factories import make_submitted_task
@@ -43,6 +43,7 @@ def expand(plan_id: int) -> None:
 
 
 @pytest.mark.feature("B1")
+@pytest.mark.item("0.4")
 def test_a_plan_gets_a_name_that_may_be_changed(world: World, operator: Caller) -> None:
     project = world.place.project.pk
     made = operator.post("backfills/", {"project": project, "spec": spec(world)}, 201)
@@ -111,6 +112,7 @@ def test_foreign_ids_in_a_spec_are_not_told_from_missing_ones(
 
 
 @pytest.mark.feature("B16")
+@pytest.mark.item("0.28")
 def test_a_preview_counts_what_submission_makes(world: World, operator: Caller) -> None:
     place = world.place
     body = {"project": place.project.pk, "spec": spec(world)}
@@ -161,6 +163,7 @@ def test_progress_is_told_for_the_plan_and_task_by_task(world: World, operator: 
 
 
 @pytest.mark.feature("B26")
+@pytest.mark.item("B26.1")
 def test_cells_are_instances_and_skips_in_one_order_of_pages(
     world: World, operator: Caller
 ) -> None:
@@ -187,13 +190,14 @@ def test_cells_are_instances_and_skips_in_one_order_of_pages(
 
 
 @pytest.mark.feature("B25")
+@pytest.mark.item("B25.1")
 def test_a_plan_is_paused_and_resumed(world: World, operator: Caller) -> None:
     plan, draft = world.place.expanded, world.place.plan
     assert operator.post(f"backfills/{plan.pk}/resume/", status=409)["code"] == "conflict"
     assert operator.post(f"backfills/{plan.pk}/pause/")["state"] == "paused"
     assert [one["id"] for one in operator.all("backfills/?state=paused")] == [plan.pk]
     refused = operator.post(f"backfills/{plan.pk}/pause/", status=409)
-    assert refused["detail"] == "The plan is paused; pause needs an active one."
+    assert refused["detail"] == "It is paused; pause needs expanding or running."
     assert operator.post(f"backfills/{plan.pk}/resume/")["state"] == "running"
     answer = operator.post("backfills/batch/pause/", {"ids": [plan.pk, draft.pk]})
     assert {one["id"]: one["code"] for one in answer["results"]} == {
@@ -247,6 +251,8 @@ def test_every_filter_of_plans_keeps_some_and_drops_others(world: World) -> None
     place = world.place
     Plan.objects.filter(pk=place.plan.pk).update(created_by=world.users["operator"], name="May")
     draft, running = place.plan.pk, place.expanded.pk
+    for plan in Plan.objects.exclude(pk=draft):
+        Plan.objects.filter(pk=plan.pk).update(name=f"plan {chr(ord('a') + plan.pk % 26)}")
     foreign = {world.elsewhere.plan.pk, world.elsewhere.expanded.pk}
     everything = {draft, running} | foreign
     now = clock.now().isoformat()
@@ -258,6 +264,8 @@ def test_every_filter_of_plans_keeps_some_and_drops_others(world: World) -> None
         ({"task": place.up.pk}, {running}),
         ({"task_name": "OWN", "project": place.project.pk}, {running}),
         ({"state": "draft"}, {draft, world.elsewhere.plan.pk}),
+        ({"result": "failed"}, set()),
+        ({"result": "waiting_for_resources", "project": place.project.pk}, {running}),
         ({"instance_state": instance_state, "project": place.project.pk}, {running}),
         ({"created_by": "operator"}, {draft}),
         ({"created_from": now}, set()),

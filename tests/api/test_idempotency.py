@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from projects.api.idempotency import KEPT_FOR, REPLAYED
 from projects.models import IdempotencyKey, Project
+from projects.rest.idempotency import KEPT_FOR, REPLAYED
 from tests.api.caller import Caller
 from tests.api.world import World
 from tests.factories import make_superuser, mapping
@@ -69,6 +69,7 @@ def test_a_key_that_is_none_is_refused(key: str) -> None:
     assert (answer.status_code, list(answer.json()["fields"])) == (400, ["Idempotency-Key"])
 
 
+@pytest.mark.item("P4.4")
 def test_every_creating_call_heeds_the_key(world: World) -> None:
     place, caller = world.place, Caller(world.superuser)
     project = place.project.pk

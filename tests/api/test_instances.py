@@ -12,7 +12,8 @@ from django.db.models import QuerySet
 from instances.filters import ExecutionFilter, InstanceFilter
 from instances.models import Execution, Instance, LogChunk
 from instances.states import ExecutionState, State
-from projects import clock
+from projects.ground import clock
+from projects.verbs.background import work
 from tests.api.caller import Caller
 from tests.api.world import World, make_execution, make_instances
 from tests.factories import make_submitted_task
@@ -36,6 +37,7 @@ def put(instance: Instance, state: State, **fields: Any) -> None:
 
 
 @pytest.mark.feature("I2")
+@pytest.mark.item("1.7")
 def test_an_instance_is_shown_with_all_its_columns(world: World, operator: Caller) -> None:
     place = world.place
     task = make_submitted_task(
@@ -74,7 +76,7 @@ def test_every_state_is_shown_filtered_and_counted(world: World, operator: Calle
         if state in (State.RUNNING, State.TERMINATING):
             times = {"started_at": now, "dispatched_at": now, "ready_at": now}
         if state == State.WAITING_EXECUTION:
-            times = {"ready_at": now}
+            times = {"ready_at": now, "ready_xid": 1}
         if state == State.FROZEN:
             times = {"frozen_from": State.WAITING_UPSTREAM}
         put(instance, state, **times)
@@ -92,6 +94,7 @@ def test_every_state_is_shown_filtered_and_counted(world: World, operator: Calle
     "ordering",
     ["id", "-scheduled_at", "data_time", "-data_time", "task", "state", "-started_at", "ended_at"],
 )
+@pytest.mark.item("P4.5")
 def test_pages_by_cursor_hold_every_row_once_in_both_directions(
     world: World, operator: Caller, ordering: str
 ) -> None:
@@ -128,6 +131,7 @@ def test_a_page_begins_where_the_last_one_ended_whatever_came_between(
 
 
 @pytest.mark.feature("I11")
+@pytest.mark.item("1.41")
 def test_executions_show_their_phases_code_and_diagnosis(world: World, operator: Caller) -> None:
     place = world.place
     make_execution(place.first, number=2, state=ExecutionState.SUCCESS, error_code="")
@@ -141,6 +145,7 @@ def test_executions_show_their_phases_code_and_diagnosis(world: World, operator:
 
 
 @pytest.mark.feature("I11")
+@pytest.mark.item("1.19")
 def test_a_log_is_followed_by_position_until_it_is_finished(world: World, operator: Caller) -> None:
     instance = world.place.first
     running = make_execution(
@@ -224,6 +229,20 @@ def test_an_instance_is_terminated_rerun_and_marked(world: World, operator: Call
     assert operator.post(f"{address}mark-success/")["state"] == "SUCCESS"
 
 
+@pytest.mark.feature("I6")
+def test_what_runs_and_is_marked_success_is_terminating_first(
+    world: World, operator: Caller
+) -> None:
+    place, now = world.place, clock.now()
+    put(place.first, State.RUNNING, started_at=now, dispatched_at=now, ready_at=now)
+    put(place.instance, State.WAITING_UPSTREAM)
+    shown = operator.post(f"instances/{place.first.pk}/mark-success/")
+    assert (shown["state"], shown["marked"]) == ("TERMINATING", True)
+    assert operator.post(f"instances/{place.first.pk}/rerun/", status=409)["code"] == "wrong_state"
+    (blocker,) = operator.get(f"instances/{place.instance.pk}/waiting/")["blockers"]
+    assert blocker["text"].endswith("and a success as soon as its process has ended.")
+
+
 @pytest.mark.feature("I8")
 def test_an_instance_is_frozen_and_unfrozen(world: World, operator: Caller) -> None:
     put(world.place.instance, State.FAILED)
@@ -284,15 +303,38 @@ def test_many_instances_at_once_by_ids_and_by_filter(world: World, operator: Cal
     assert [one["id"] for one in answer["results"]] == [place.instance.pk]
 
 
-@pytest.mark.feature("I10")
-def test_a_filter_that_finds_too_many_is_refused_with_the_number(
-    world: World, operator: Caller, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.feature("I10", "P3")
+@pytest.mark.parametrize("by_filter", [False, True])
+def test_many_are_accepted_followed_and_cancelled(
+    world: World, operator: Caller, monkeypatch: pytest.MonkeyPatch, by_filter: bool
 ) -> None:
-    monkeypatch.setattr("projects.api.batch.MOST_OBJECTS", 1)
-    body = {"filter": {"project": [world.place.project.pk]}}
-    answer = operator.post("instances/batch/rerun/", body, 400)
-    assert (answer["code"], list(answer["fields"])) == ("too_many", ["filter"])
-    assert answer["detail"].startswith("4 objects match; at most 1 ")
+    monkeypatch.setattr("projects.verbs.background.AT_ONCE", 1)
+    rows = Instance.objects.filter(project=world.place.project)
+    filtered = {"filter": {"project": [world.place.project.pk]}}
+    body = filtered if by_filter else {"ids": list(rows.values_list("pk", flat=True))}
+
+    response = operator.call("POST", "instances/batch/freeze/", body)
+
+    answer = response.json()
+    assert (response.status_code, answer["pending"], answer["results"]) == (202, rows.count(), [])
+    address = f"operations/{answer['operation']}/"
+    assert response["Location"].endswith(f"/api/v1/{address}")
+    shown = operator.get(address)
+    assert (shown["running"], shown["total"], shown["seconds_left"]) == (True, rows.count(), None)
+    assert {one["ok"] for one in operator.all(f"{address}objects/")} == {None}
+
+    work(answer["operation"])
+    shown = operator.get(address)
+    assert shown["succeeded"] + shown["refused"] == 1 and shown["seconds_left"] > 0
+    viewer = Caller(world.users["viewer"])
+    assert viewer.post(f"{address}cancel/", status=403)["code"] == "forbidden"
+    assert operator.post(f"{address}cancel/")["cancelled_at"] is not None
+    work(answer["operation"])
+    shown = operator.get(address)
+    assert (shown["running"], shown["succeeded"] + shown["refused"]) == (False, rows.count())
+    assert operator.post(f"{address}cancel/", status=409)["code"] == "conflict"
+    codes = [one["code"] for one in operator.all(f"{address}objects/")]
+    assert codes.count("cancelled") == rows.count() - 1
 
 
 def left(rows: QuerySet, filters: Any, **data: Any) -> set[int]:
@@ -307,13 +349,19 @@ def test_every_filter_of_instances_keeps_some_and_drops_others(world: World) -> 
     rows = Instance.objects.filter(project=place.project)
     one, other = place.first, place.instance
     place.up.owners.set([world.users["viewer"]])
-    put(one, State.FAILED, error_code="TIMEOUT", started_at=DAY, ended_at=DAY, dry=True)
+    times = {"started_at": DAY, "ended_at": DAY, "settled_at": DAY}
+    by = world.users["operator"]
+    put(one, State.SUCCESS, error_code="TIMEOUT", dry=True, settled_by=by, **times)
     Instance.objects.filter(pk=other.pk).update(priority=8, resource_group=place.group)
     of_plan = set(rows.filter(batch__plan=plan).values_list("pk", flat=True))
     everything = {one.pk, other.pk, *of_plan}
     before, after = "2025-06-01T00:00:00Z", "2026-06-01T00:00:00Z"
     cases: list[tuple[dict[str, Any], set[int]]] = [
-        ({"search": f"{one.pk}|nothing"}, {one.pk}),
+        # The id of an instance, and perhaps of a task as well.
+        (
+            {"search": f"{one.pk}|nothing"},
+            {row.pk for row in rows if one.pk in (row.pk, row.task_id)},
+        ),
         ({"search": "UP"}, {one.pk, *(of_plan & set(_of(place.up.pk)))}),
         ({"id": [one.pk]}, {one.pk}),
         ({"project": world.elsewhere.project.pk}, set()),
@@ -333,6 +381,9 @@ def test_every_filter_of_instances_keeps_some_and_drops_others(world: World) -> 
         ({"batch": plan.batch_id}, of_plan),
         ({"plan": plan.pk}, of_plan),
         ({"dry": True}, {one.pk}),
+        ({"settled": True}, {one.pk}),
+        ({"settled": False}, everything - {one.pk}),
+        ({"settled_by": ["operator"]}, {one.pk}),
         ({"data_time_from": "2025-12-31"}, {one.pk, other.pk}),
         ({"data_time_from": "2025-12-31T00:00:01"}, set()),
         ({"data_time_until": "2025-12-30"}, of_plan),

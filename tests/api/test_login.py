@@ -34,6 +34,7 @@ def test_a_token_opens_the_api_until_it_is_given_back() -> None:
     assert Caller().call("GET", "me/", Authorization=f"Token {token}").status_code == 401
 
 
+@pytest.mark.item("P4.1")
 def test_a_token_is_stored_as_a_hash_and_expires() -> None:
     make_user("ada", password="right")
     token = log_in().json()["token"]
@@ -57,6 +58,7 @@ def test_a_wrong_login_says_no_more_than_that(reason: str) -> None:
     }
 
 
+@pytest.mark.item("P4.2")
 def test_logins_are_throttled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ScopedRateThrottle.THROTTLE_RATES, "login", "2/min")
     assert [log_in().status_code for _ in range(3)] == [401, 401, 429]

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from backfill.models import Plan
 from instances.models import Edge, Execution, Instance
 from projects.models import Member, Operation
-from projects.operations import ItemOutcome, record
+from projects.verbs.recording import ItemOutcome, record
 from tests.api.caller import Caller
 from tests.api.routes import ROUTES, Route
 from tests.api.world import Place, World, make_execution, make_instances

@@ -35,6 +35,7 @@ def make(dev: Caller, world: World, name: str = "fresh", **definition: Any) -> A
 
 
 @pytest.mark.feature("T9")
+@pytest.mark.item("3.1")
 def test_a_task_is_drafted_changed_submitted_and_compared(world: World, dev: Caller) -> None:
     task = make(dev, world)
     assert (task["status"], task["version"], task["draft"]["code"]) == ("DRAFT", None, "true")
@@ -42,7 +43,7 @@ def test_a_task_is_drafted_changed_submitted_and_compared(world: World, dev: Cal
 
     first = dev.post(f"{address}submit/", {"comment": "First"})
     assert (first["status"], first["version"], first["cycle"]) == ("SCHEDULING", 1, "day")
-    assert first["first_submitted_at"] == first["last_submitted_at"]
+    assert first["created_at"] == first["last_submitted_at"] > first["drafted_at"]
     changed = dev.patch(address, {"definition": mapping(code="echo two\n", priority=7)})
     assert (changed["version"], changed["priority"]) == (1, 5)  # until it is submitted
     assert dev.post(f"{address}submit/")["priority"] == 7
@@ -90,6 +91,7 @@ def test_a_fault_of_a_definition_is_at_its_field_and_nothing_is_saved(
 
 
 @pytest.mark.feature("T12")
+@pytest.mark.item("T12.4")
 def test_a_cycle_is_refused_with_the_path_that_closes_it(world: World, dev: Caller) -> None:
     place = world.place
     dev.patch(f"tasks/{place.up.pk}/", {"definition": mapping(depends_on=["down"])})
@@ -109,8 +111,7 @@ def test_a_foreign_task_cannot_be_named_and_is_not_told_from_a_missing_one(
     address = f"tasks/{world.place.draft.pk}/"
     details = []
     for name in (f"elsewhere/{world.elsewhere.workflow.name}/up", "elsewhere/none/up"):
-        dev.patch(address, {"definition": mapping(depends_on=[name])})
-        answer = dev.post(f"{address}submit/", status=400)
+        answer = dev.patch(address, {"definition": mapping(depends_on=[name])}, 400)
         details.append(answer["detail"].replace(name, "NAME"))
     assert details[0] == details[1]
 
@@ -120,7 +121,10 @@ def test_tasks_start_pause_and_go_offline_one_by_one(world: World, operator: Cal
     address = f"tasks/{world.place.up.pk}/"
     assert operator.post(f"{address}pause/")["status"] == "PAUSED"
     refused = operator.post(f"{address}pause/", status=409)
-    assert (refused["code"], refused["detail"]) == ("wrong_state", "The task is Paused.")
+    assert (refused["code"], refused["detail"]) == (
+        "wrong_state",
+        "It is paused; pause needs scheduling.",
+    )
     assert operator.post(f"{address}start/")["status"] == "SCHEDULING"
     assert operator.post(f"{address}offline/")["status"] == "OFFLINE"
 
@@ -151,9 +155,9 @@ def test_many_tasks_at_once_are_answered_item_by_item(world: World, operator: Ca
         ({"ids": ["1"]}, "ids.0"),
         ({"ids": [1], "filter": {"status": "PAUSED"}}, "ids"),
         ({"filter": {}}, "filter"),
-        ({"filter": {"search": ""}}, "filter"),
-        ({"filter": {"search": " | "}}, "filter"),
-        ({"filter": {"status": []}}, "filter"),
+        ({"filter": {"search": ""}}, "filter.search"),
+        ({"filter": {"search": " | "}}, "filter.search"),
+        ({"filter": {"status": []}}, "filter.status"),
         ({"filter": {"subfolders": True}}, "filter"),
         ({"filter": []}, "filter"),
         ({"filter": {"status": "RUNNING"}}, "filter.status"),

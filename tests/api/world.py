@@ -8,14 +8,16 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.utils import timezone
+from knox.models import AuthToken
 
 from backfill.models import Plan
-from instances.creation import create_instances
+from instances.engine.creation import create_instances
 from instances.models import Execution, Instance, LogChunk
 from instances.states import Cause, ExecutionState
+from projects.administration.users import NAME_LENGTH
 from projects.models import DataSource, Member, Project, ResourceGroup
-from projects.operations import ItemOutcome, record
 from projects.roles import Role
+from projects.verbs.recording import ItemOutcome, record
 from tests.factories import (
     make_data_source,
     make_folder,
@@ -52,9 +54,10 @@ class Place:
     plan: Plan  # a draft
     expanded: Plan
     operation_id: int
+    token: str  # of the member
 
     @property
-    def ids(self) -> dict[str, int]:
+    def ids(self) -> dict[str, int | str]:
         """The ids that stand in the addresses of the place."""
         dependency = Dependency.objects.get(upstream=self.up, downstream=self.down)
         assert self.up.version_id is not None
@@ -72,6 +75,7 @@ class Place:
             "instances": self.instance.pk,
             "executions": self.execution.pk,
             "backfills": self.plan.pk,
+            "tokens": self.token,
         }
 
 
@@ -106,6 +110,7 @@ def make_place(project: Project, member: Member) -> Place:
         project_id=project.pk,
         outcomes=[ItemOutcome(up.pk, label="up")],
     )
+    token, _ = AuthToken.objects.create(user=member.user)
     return Place(
         project=project,
         folder=folder,
@@ -122,6 +127,7 @@ def make_place(project: Project, member: Member) -> Place:
         plan=make_plan(spec),
         expanded=expanded,
         operation_id=operation.operation_id,
+        token=token.digest[:NAME_LENGTH],
     )
 
 
@@ -141,6 +147,7 @@ def make_execution(instance: Instance, **fields: Any) -> Execution:
     now = timezone.now()
     values: dict[str, Any] = {
         "number": 1,
+        "task_id": instance.task_id,
         "cause": Cause.FIRST,
         "state": ExecutionState.FAILED,
         "resource_group_id": instance.resource_group_id,

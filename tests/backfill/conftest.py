@@ -14,6 +14,7 @@ def nudges(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The messages that would have told a worker to expand plans."""
     listed: list[str] = []
     monkeypatch.setattr(
-        "backfill.nudging.current_app.send_task", lambda name, **options: listed.append(name)
+        "backfill.running.nudging.nudge",
+        lambda name, **options: listed.append(name),
     )
     return listed

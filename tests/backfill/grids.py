@@ -6,10 +6,10 @@ from datetime import date, time, timedelta
 
 from hypothesis import strategies as st
 
-from backfill.grid import Grid, GridTask, Upstream
-from backfill.spec import DependencyCheck
+from backfill.options.dependencies import DependencyCheck
+from backfill.planning.grid import Grid, GridTask, Upstream
 from tests.workflows.strategies import MOMENTS, schedules
-from workflows.matching import Offset, Scope
+from workflows.schedules.matching import Offset, Scope
 
 # A task outside the plan has an id from here on.
 OUTSIDE = 100

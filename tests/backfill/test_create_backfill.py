@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from backfill import watching
-from backfill.expanding import expand_plan
 from backfill.models import Plan
+from backfill.reading import watching
+from backfill.running.expanding import expand_plan
 from backfill.spec import PlanSpec
 from backfill.states import PlanState
 from instances.models import Instance
-from projects import clock
+from projects.ground import clock
 from projects.roles import Role
 from tests.factories import (
     make_folder,

@@ -11,19 +11,19 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rich.console import Console
 
-from backfill.control import terminate_plan
-from backfill.day_progress import DayState, days_progress
-from backfill.expanding import expand_plan
 from backfill.models import Plan, Skip
-from backfill.preview import preview
-from backfill.preview_table import preview_table
+from backfill.planning.preview import preview
+from backfill.planning.preview_table import preview_table
+from backfill.reading.day_progress import DayState, days_progress
+from backfill.reading.watching import watch_plan
+from backfill.running.expanding import expand_plan
 from backfill.states import PlanState
-from backfill.watching import watch_plan
+from backfill.verbs.control import terminate_plans
+from instances.engine.sweep import sweep
 from instances.models import BatchDay, Instance
-from instances.operations.rerunning import rerun
 from instances.states import State
-from instances.sweep import sweep
-from projects import clock
+from instances.verbs.rerun import rerun
+from projects.ground import clock
 from tests.factories import make_submitted_task, make_submitted_tasks
 from tests.factories.plans import make_expanded_plan, make_spec, make_submitted_plan
 from tests.support.engine import Engine
@@ -68,6 +68,7 @@ def open_dates(plan: Plan) -> list[int]:
     return [day.data_date.day for day in days_progress(plan) if day.opened_at]
 
 
+@pytest.mark.item("2.10")
 def test_one_date_runs_after_the_other(engine: Engine) -> None:
     tasks = make_submitted_tasks({"load": {}, "clean": {"depends_on": ["load"]}, "other": {}})
     plan = expanded(engine, list(tasks.values()), 1, 3)
@@ -102,6 +103,7 @@ def test_fewer_dates_than_groups_make_a_group_each(engine: Engine) -> None:
     assert set.union(*states(plan).values()) == {State.WAITING_EXECUTION}
 
 
+@pytest.mark.item("2.12")
 def test_hours_of_a_day_run_in_parallel_unless_they_depend_on_themselves(engine: Engine) -> None:
     hourly = {"schedule": {"cycle": "hour", "every": 8}}
     tasks = make_submitted_tasks({"free": hourly, "chain": {**hourly, "self_dependent": True}})
@@ -111,6 +113,7 @@ def test_hours_of_a_day_run_in_parallel_unless_they_depend_on_themselves(engine:
     assert states(chain)[1] == {State.WAITING_EXECUTION, State.WAITING_UPSTREAM}
 
 
+@pytest.mark.item("2.10")
 def test_a_failure_holds_the_later_dates_of_its_group_alone(engine: Engine) -> None:
     task = make_submitted_task(retries={"limit": 0})
     plan = expanded(engine, [task], 1, 4, groups=2)
@@ -157,8 +160,7 @@ def test_dates_without_cells_pass_at_once(engine: Engine) -> None:
 def test_a_day_is_done_only_when_all_of_it_is_made(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backfill.expanding.CELLS_AT_ONCE", 3)
-    monkeypatch.setattr("backfill.expanding.CHUNKS_AT_ONCE", 1)
+    monkeypatch.setattr("backfill.running.expanding.CELLS_AT_ONCE", 3)
     tasks = make_submitted_tasks({"a": {}, "b": {}})
     spec = make_spec(list(tasks.values()), "2024-05-01", "2024-05-03", run_mode="day_by_day")
     with engine.committing():
@@ -181,8 +183,7 @@ def test_a_day_is_done_only_when_all_of_it_is_made(
 def test_expansion_in_chunks_opens_what_it_finishes(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, cells: int
 ) -> None:
-    monkeypatch.setattr("backfill.expanding.CELLS_AT_ONCE", cells)
-    monkeypatch.setattr("backfill.expanding.CHUNKS_AT_ONCE", 2)
+    monkeypatch.setattr("backfill.running.expanding.CELLS_AT_ONCE", cells)
     virtual = make_submitted_task(type="virtual")
     plan = expanded(engine, [virtual], 1, 7, groups=3)
     assert set.union(*states(plan).values()) == {State.SUCCESS}
@@ -191,8 +192,7 @@ def test_expansion_in_chunks_opens_what_it_finishes(
 
 
 def test_groups_are_made_side_by_side(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backfill.expanding.CELLS_AT_ONCE", 2)
-    monkeypatch.setattr("backfill.expanding.CHUNKS_AT_ONCE", 1)
+    monkeypatch.setattr("backfill.running.expanding.CELLS_AT_ONCE", 2)
     spec = make_spec(
         [make_submitted_task()], "2024-05-01", "2024-05-06", run_mode="day_by_day", groups=2
     )
@@ -216,7 +216,7 @@ def test_of_a_terminated_plan_no_later_date_starts(engine: Engine) -> None:
     plan = expanded(engine, [make_submitted_task()], 1, 3)
     engine.run(instance(plan, 1))
     with engine.committing():
-        terminate_plan(actor=None, plan_id=plan.pk)
+        terminate_plans.one(actor=None, pk=plan.pk)
         sweep(now=clock.now())
     assert states(plan) == {1: {State.SUCCESS}, 2: {State.FAILED}, 3: {State.FAILED}}
     assert open_dates(plan) == [1, 2]
@@ -227,13 +227,12 @@ def test_of_a_terminated_plan_no_later_date_starts(engine: Engine) -> None:
 def test_a_plan_that_is_terminated_while_it_is_made_opens_nothing(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backfill.expanding.CELLS_AT_ONCE", 1)
-    monkeypatch.setattr("backfill.expanding.CHUNKS_AT_ONCE", 1)
+    monkeypatch.setattr("backfill.running.expanding.CELLS_AT_ONCE", 1)
     spec = make_spec([make_submitted_task()], "2024-05-01", "2024-05-03", run_mode="day_by_day")
     with engine.committing():
         plan = make_submitted_plan(spec)
         expand_plan(plan.pk)
-        terminate_plan(actor=None, plan_id=plan.pk)
+        terminate_plans.one(actor=None, pk=plan.pk)
         while expand_plan(plan.pk):
             pass
     plan.refresh_from_db()

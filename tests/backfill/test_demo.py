@@ -27,9 +27,9 @@ from backfill.demo.seattle import (
     read_workflow,
     set_up,
 )
-from backfill.preview import preview
+from backfill.planning.preview import preview
 from projects.models import Project
-from workflows.definition import TaskDefinition
+from workflows.definitions.definition import TaskDefinition
 from workflows.parameters.context import Context
 from workflows.parameters.rendering import render
 from workflows.parameters.resolution import code_values

@@ -9,9 +9,9 @@ import pytest
 
 from backfill.filters import PlanFilter
 from backfill.models import Plan
-from backfill.plans import create_plan
+from backfill.verbs.plans import create_plan
 from instances.models import Instance
-from projects import clock
+from projects.ground import clock
 from projects.roles import Role
 from tests.factories import make_member, make_submitted_task
 from tests.factories.plans import make_expanded_plan, make_plan, make_spec
@@ -25,6 +25,7 @@ def found(**wanted: Any) -> list[str]:
 
 
 @pytest.mark.feature("B21")
+@pytest.mark.item("0.32")
 def test_plans_are_found_by_name_task_author_time_and_state(engine: Engine) -> None:
     load, other = make_submitted_task("load_prices"), make_submitted_task("other")
     user = make_member(other.project, Role.OPERATOR)

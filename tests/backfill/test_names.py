@@ -13,6 +13,7 @@ MOMENT = datetime(2023, 6, 24, 19, 59, 44)
 
 
 @pytest.mark.feature("B1")
+@pytest.mark.item("0.4", "2.19")
 def test_the_name_says_when_and_has_a_number_of_three_digits() -> None:
     assert re.fullmatch(r"patch_20230624195944_\d{3}", default_name(MOMENT, ()))
 

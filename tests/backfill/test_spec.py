@@ -9,19 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.spec import (
-    MAX_PERIODS,
-    DependencyCheck,
-    EntryKind,
-    FutureRuns,
-    Order,
-    Period,
-    PlanSpec,
-    RangeBy,
-    RunMode,
-    Scope,
-)
-from projects.refusals import Invalid
+from backfill.options.dates import MAX_PERIODS, Period, RangeBy
+from backfill.options.dependencies import DependencyCheck
+from backfill.options.entry import EntryKind
+from backfill.options.order import FutureRuns, Order, RunMode
+from backfill.options.selection import Scope
+from backfill.spec import PlanSpec
+from projects.ground.refusals import Invalid
 
 TODAY = date(2024, 5, 10)
 
@@ -41,6 +35,7 @@ def faults(mapping: object, today: date | None = TODAY) -> dict[str, list[str]]:
 
 
 @pytest.mark.feature("B6")
+@pytest.mark.item("0.14")
 def test_without_periods_a_plan_is_for_yesterday_and_the_whole_day() -> None:
     spec = PlanSpec.from_mapping({"entry": {"kind": "project"}}, today=TODAY)
     assert spec.periods == (Period(date(2024, 5, 9), date(2024, 5, 9)),)
@@ -88,7 +83,7 @@ def test_groups_need_days_and_the_mode_a_name_that_exists() -> None:
         ({"first": "0001-01-01", "last": "2024-05-01"}, "periods.0.first", "can be planned"),
         ({"first": "2000-01-01", "last": "2024-05-01"}, "periods.0.last", "at most 3,660 days"),
         ({"first": "2024-05-01", "lasts": "2024-05-01"}, "periods.0.lasts", "Did you mean “last”"),
-        ("2024-05-01", "periods.0", "object"),
+        ("2024-05-01", "periods.0", "mapping"),
     ],
 )
 def test_a_wrong_period_is_refused_at_its_field(period: Any, field: str, words: str) -> None:
@@ -97,6 +92,7 @@ def test_a_wrong_period_is_refused_at_its_field(period: Any, field: str, words: 
 
 
 @pytest.mark.feature("B6")
+@pytest.mark.item("0.14")
 def test_a_plan_takes_ten_periods_and_no_more() -> None:
     day = {"first": "2024-05-01", "last": "2024-05-01"}
     assert len(PlanSpec.from_mapping(spec_mapping(periods=[day] * MAX_PERIODS)).periods) == 10
@@ -138,6 +134,7 @@ def test_a_wrong_entry_is_refused_at_its_field(entry: Any, field: str) -> None:
 
 
 @pytest.mark.feature("B3")
+@pytest.mark.item("0.10", "2.22")
 def test_too_many_root_tasks_are_refused_with_the_numbers() -> None:
     found = faults(spec_mapping(entry={"kind": "tasks", "ids": list(range(1, 502))}))
     assert found["entry.ids"] == ["A plan takes at most 500 root tasks; 501 are chosen."]

@@ -11,18 +11,20 @@ from statistics import median
 class Target:
     """What a figure has to reach; what is None is not asked for.
 
-    least_ratio, most_ratio: of figure to limit. most: of the figure itself, in its unit.
+    least_ratio, most_ratio: of figure to limit. least, most: of the figure itself, in its unit.
     """
 
     least_ratio: float | None = None
     most_ratio: float | None = None
     most: float | None = None
+    least: float | None = None
 
     def is_met(self, value: float, ratio: float | None) -> bool:
         return (
             (self.least_ratio is None or (ratio is not None and ratio >= self.least_ratio))
             and (self.most_ratio is None or (ratio is not None and ratio <= self.most_ratio))
             and (self.most is None or value <= self.most)
+            and (self.least is None or value >= self.least)
         )
 
     def text(self, unit: str) -> str:
@@ -33,6 +35,8 @@ class Target:
             parts.append(f"≤ {self.most_ratio:g} ×")
         if self.most is not None:
             parts.append(f"≤ {self.most:g} {unit}")
+        if self.least is not None:
+            parts.append(f"≥ {self.least:,g} {unit}")
         return ", ".join(parts)
 
 

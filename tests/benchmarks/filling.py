@@ -59,12 +59,12 @@ _EDGES = """
         ON u.task_id = i.task_id AND u.scheduled_at = i.scheduled_at - interval '1 day'
     WHERE i.task_id = ANY(%s) AND i.batch_id IS NULL AND u.batch_id IS NULL"""
 _EXECUTIONS = """
-    INSERT INTO instances_execution (instance_id, number, cause, state, resource_group_id, worker,
-        waiting_since, ready_at, dispatched_at, announced_at, started_at, ended_at, lease_until,
-        code, parameters, exit_code, error_code, error_message, log_bytes)
-    SELECT id, 1, 'FIRST', state, resource_group_id, 'history:1:1', waiting_since, ready_at,
-        dispatched_at, dispatched_at, started_at, ended_at, ended_at, 'true', '{}', 0, error_code,
-        '', 0
+    INSERT INTO instances_execution (instance_id, task_id, number, cause, state, resource_group_id,
+        worker, waiting_since, ready_at, dispatched_at, announced_at, started_at, ended_at,
+        lease_until, code, parameters, exit_code, error_code, error_message, log_bytes)
+    SELECT id, task_id, 1, 'FIRST', state, resource_group_id, 'history:1:1', waiting_since,
+        ready_at, dispatched_at, dispatched_at, started_at, ended_at, ended_at, 'true', '{}', 0,
+        error_code, '', 0
     FROM instances_instance WHERE task_id = ANY(%s)"""
 _LOGS = """
     INSERT INTO instances_logchunk (execution_id, sequence, content, compressed, size, created_at)

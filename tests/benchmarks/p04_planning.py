@@ -7,7 +7,7 @@ import time
 from django.db import connection, transaction
 
 from backfill.models import Plan
-from backfill.plans import submit_plan
+from backfill.verbs.submit import submit_plans
 from config.celery import app
 from tests.benchmarks.figures import Figure, Target, median, spread
 from tests.benchmarks.graphs import layered
@@ -51,7 +51,7 @@ def measure(world: World, *, repeats: int) -> list[Figure]:
 def _make(plan: Plan) -> float:
     """Submit the plan; return the seconds until its last chunk is committed."""
     began = time.perf_counter()
-    submit_plan(actor=None, plan_id=plan.pk)
+    submit_plans.one(actor=None, pk=plan.pk)
     plans = Plan.objects.filter(pk=plan.pk, expanded_count=COUNT)
     wait_until(plans.exists, seconds=300, what="the instances", poll_seconds=0.02)
     seconds = time.perf_counter() - began

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from backfill.expanding import expand_plan
-from backfill.plans import submit_plan
-from backfill.preview import preview
-from projects import clock
+from backfill.planning.preview import preview
+from backfill.running.expanding import expand_plan
+from backfill.verbs.submit import submit_plans
+from projects.ground import clock
 from tests.benchmarks.figures import Figure, Target, median, spread
 from tests.benchmarks.graphs import layered
 from tests.benchmarks.world import World, empty, tidy_up
@@ -32,7 +32,7 @@ def measure(world: World, *, repeats: int) -> list[Figure]:
     first = look()
     figures = [look() for _ in range(repeats)]
     began = time.perf_counter()
-    submit_plan(actor=None, plan_id=plan.pk)
+    submit_plans.one(actor=None, pk=plan.pk)
     while expand_plan(plan.pk):
         pass
     limit = time.perf_counter() - began

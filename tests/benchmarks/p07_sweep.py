@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+from instances.engine.sweep import sweep
 from instances.models import Instance
 from instances.states import UNFINISHED
-from instances.sweep import sweep
-from projects import clock
+from projects.ground import clock
 from tests.benchmarks.figures import Figure, Target, median, spread
 from tests.benchmarks.filling import fill
 from tests.benchmarks.world import World, tidy_up

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 from django.test import Client
 
-from config.application import load_application
+from config.embedded.application import load_application
 from projects.roles import Role
 from tests.benchmarks.figures import Figure, Target, interleaved
 from tests.benchmarks.filling import fill

@@ -7,8 +7,8 @@ import time
 
 from django.db import connection
 
-from backfill.control import terminate_plan
 from backfill.models import Plan
+from backfill.verbs.control import terminate_plans
 from instances.models import Batch, Instance
 from instances.states import UNFINISHED
 from tests.benchmarks.figures import Figure, Target, median, spread
@@ -43,7 +43,7 @@ def measure(world: World, *, repeats: int) -> list[Figure]:
 
 def _terminate(plan: Plan) -> tuple[float, float]:
     def terminate() -> None:
-        terminate_plan(actor=None, plan_id=plan.pk)
+        terminate_plans.one(actor=None, pk=plan.pk)
         connection.close()
 
     thread = threading.Thread(target=terminate, name="terminate")

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 from config.celery import app
-from instances.retention import count_expired
-from projects import clock
+from instances.retention.instances import count_expired
+from projects.ground import clock
 from tests.benchmarks.figures import Figure, Target, median, spread
 from tests.benchmarks.filling import fill
 from tests.benchmarks.p01_shell import COUNT, plan_spec

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 import psutil
 from knox.models import AuthToken
 
-from backfill.plans import submit_plan
+from backfill.verbs.submit import submit_plans
 from config.celery import app
 from projects.roles import Role
 from tests.benchmarks.figures import Figure, Target
@@ -37,7 +37,7 @@ def measure(world: World, *, repeats: int) -> list[Figure]:
         celery_worker(app, "config", queues=[world.system_queue], processes=1) as sweeper,
         _web(port := _free_port()) as web,
     ):
-        plan = submit_plan(actor=None, plan_id=world.draft(spec).pk)
+        plan = submit_plans.one(actor=None, pk=world.draft(spec).pk)
         next_sweep = 0.0
 
         def is_done() -> bool:

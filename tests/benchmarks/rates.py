@@ -10,8 +10,8 @@ from celery import Task
 from django.db import connection
 
 from backfill.models import Plan
-from backfill.plans import submit_plan
 from backfill.spec import PlanSpec
+from backfill.verbs.submit import submit_plans
 from tests.benchmarks import bare
 from tests.benchmarks.processes import wait_until
 from tests.benchmarks.world import World, successes_of, tidy_up
@@ -68,7 +68,7 @@ def run_plan(world: World, spec: PlanSpec, count: int) -> tuple[Plan, float]:
     plan = world.draft(spec)
     tidy_up()
     began = time.perf_counter()
-    plan = submit_plan(actor=None, plan_id=plan.pk)
+    plan = submit_plans.one(actor=None, pk=plan.pk)
     wait_until(
         lambda: successes_of(plan.batch_id) >= count, seconds=SECONDS, what="the plan's instances"
     )

@@ -42,7 +42,7 @@ The limits: P1, *bare Celery*, whose task inserts a row and commits, runs `/bin/
 updates the row and commits; P2 and P3, a Celery task that does nothing; P4, COPY of the very rows
 that were made, into the same tables, indexes and foreign keys; P5, making what was previewed;
 P6 and P10, the same rate with empty tables, and alone; P8, one statement written by hand that
-answers what the page shows. P7, P9 and P11 have no limit.
+answers what the page shows. P7, P9, P11, P23 and P24 have no limit.
 """
 
 
@@ -89,7 +89,9 @@ def write(figures: Sequence[Figure], around: dict[str, str], *, page: bool) -> N
     data = json.dumps({"around": around, "figures": rows}, indent=1, ensure_ascii=False)
     DATA.write_text(data + "\n", encoding="utf-8")
     if page:
-        PAGE.write_text(_page(figures, around), encoding="utf-8")
+        # The soak's section, at the end, is not ours.
+        _, heading, soak = PAGE.read_text(encoding="utf-8").partition("\n## Soak")
+        PAGE.write_text(_page(figures, around) + heading + soak, encoding="utf-8")
 
 
 def table(figures: Sequence[Figure]) -> str:

@@ -7,3 +7,5 @@ import os
 from config.settings.development import *  # noqa: F403  # Django's way of layering settings
 
 SYSTEM_QUEUE = CELERY_TASK_DEFAULT_QUEUE = f"{os.environ['BENCH_RUN']}.system"
+# Workers in production are not root, whoever runs the benchmarks.
+TASK_USERS = False

@@ -10,10 +10,11 @@ from functools import cached_property
 
 from django.db import connection
 
-from backfill.expanding import expand_plan
 from backfill.models import Plan
-from backfill.plans import create_plan, submit_plan
+from backfill.running.expanding import expand_plan
 from backfill.spec import PlanSpec
+from backfill.verbs.plans import create_plan
+from backfill.verbs.submit import submit_plans
 from projects.models import Project, ResourceGroup
 from tests.benchmarks.graphs import Graph, layered, roots
 from tests.factories import make_submitted_tasks, make_workflow
@@ -60,15 +61,21 @@ class World:
         return f"{os.environ['BENCH_RUN']}.system"
 
     def tasks(
-        self, graph: Graph, task_type: str, *, group: ResourceGroup | None = None
+        self,
+        graph: Graph,
+        task_type: str,
+        *,
+        group: ResourceGroup | None = None,
+        schedule: dict[str, object] | None = None,
     ) -> dict[str, Task]:
-        """Submit a workflow of daily tasks with the dependencies of the graph."""
+        """Submit a workflow of tasks with the dependencies of the graph; daily ones by default."""
         workflow = make_workflow(project=self.project)
         definitions = {
             name: {
                 "type": task_type,
                 "depends_on": upstreams,
                 "resource_group": (group or self.group).name,
+                **({"schedule": schedule} if schedule else {}),
                 **({"code": _CODE[task_type]} if task_type in _CODE else {}),
             }
             for name, upstreams in graph.items()
@@ -95,7 +102,7 @@ class World:
         graph = layered(10, 100)
         tasks = self.tasks(graph, "shell", group=self.closed)
         plan = self.draft(self.spec(graph, tasks, days=days))
-        submit_plan(actor=None, plan_id=plan.pk)
+        submit_plans.one(actor=None, pk=plan.pk)
         while expand_plan(plan.pk):
             pass
         return Plan.objects.get(pk=plan.pk)

@@ -35,7 +35,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(autouse=True)
 def nudges(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tell no worker to expand plans."""
-    monkeypatch.setattr("backfill.nudging.current_app.send_task", lambda name, **options: None)
+    monkeypatch.setattr("backfill.running.nudging.nudge", lambda name, **options: None)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ class Watched:
         self.base = base
         self.faults: list[str] = []
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("pageerror", lambda error: self.faults.append(error.stack or str(error)))
         page.on("request", self._request)
         page.on("response", self._response)
 
@@ -98,7 +98,7 @@ def browse(
     faults = [fault for watched in opened for fault in watched.faults]
     for watched in opened:
         watched.page.context.close()
-    assert faults == []
+    assert not faults, "\n".join(faults)
 
 
 @pytest.fixture

@@ -54,9 +54,9 @@ def main() -> int:
 
 
 def _plan(page: Page, admin: str) -> None:
-    page.goto(f"{admin}backfill/plan/?state=completed")
-    page.click("#result_list tbody tr >> nth=0 >> th a, #result_list tbody tr td a >> nth=0")
-    page.wait_for_selector(".tm-matrix")
+    page.goto(f"{admin}backfill/plan/")
+    page.click("#result_list tbody a:not([class]) >> nth=0")
+    page.wait_for_selector(".tm-heat")
 
 
 def _instances(page: Page, admin: str) -> None:
@@ -82,11 +82,11 @@ def _task(page: Page, admin: str) -> None:
 
 
 def _preview(page: Page, admin: str) -> None:
-    page.goto(f"{admin}backfill/plan/?state=completed")
-    page.click("#result_list tbody tr >> nth=0 >> th a, #result_list tbody tr td a >> nth=0")
+    page.goto(f"{admin}backfill/plan/")
+    page.click("#result_list tbody a:not([class]) >> nth=0")
     page.click("text=New plan like this")
     page.click(".tm-step:has-text('Preview')")
-    page.wait_for_selector(".tm-days")
+    page.wait_for_selector(".tm-curve")
 
 
 _STEPS = {

@@ -6,14 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import expect
 
 from backfill.models import Plan
-from instances.models import Instance, LogChunk
+from instances.models import BatchNote, Instance, LogChunk
 from instances.states import ExecutionState, State
-from tests.admin.test_pages import CHANGING, LISTS, OBJECTS, pk_of
+from tests.admin.test_pages import CHANGING, FORMS, LISTS, OBJECTS, pk_of
 from tests.api.world import World, make_execution
 from tests.browser.conftest import Watched
 from tests.factories import make_user
@@ -40,17 +41,40 @@ def run(instance: Instance) -> int:
     ).pk
 
 
+@pytest.mark.item("U10.4")
 def test_every_page_opens_without_an_error_and_asks_nobody_outside(
     world: World, operator: Watched
 ) -> None:
-    for name in ("index", *LISTS):
-        operator.page.goto(operator.base + reverse(f"admin:{name}"))
+    for name in ("index", *LISTS, *FORMS):
+        if name != "projects_datasource_add":
+            operator.page.goto(operator.base + reverse(f"admin:{name}"))
+            expect(operator.page.locator("#main")).to_be_visible()
     for name, attribute in OBJECTS.items():
         is_page = name.endswith("_change") or name in CHANGING
         if is_page and name != "projects_datasource_change":
             address = reverse(f"admin:{name}", args=[pk_of(world.place, attribute)])
             operator.page.goto(operator.base + address)
             expect(operator.page.locator("#content-main")).to_be_visible()
+    operator.page.goto(f"{operator.base}/api/v1/docs/")
+    expect(operator.page.locator(".swagger-ui .info")).to_be_visible()
+
+
+def test_markup_that_reaches_a_page_runs_nothing(world: World, operator: Watched) -> None:
+    page = operator.open(f"workflows/task/{world.place.draft.pk}/change/")
+    page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.hasRun = true";
+            document.body.append(script);
+            const markup = "<b onclick='window.hasRun = true'>x</b>";
+            document.body.insertAdjacentHTML("beforeend", markup);
+            document.body.lastElementChild.click();
+        }"""
+    )
+    assert page.evaluate("() => window.hasRun") is None
+    assert len(operator.faults) == 2  # the browser tells what it refused
+    assert all("Content Security Policy" in fault for fault in operator.faults)
+    operator.faults.clear()
 
 
 @pytest.mark.feature("P4")
@@ -68,6 +92,7 @@ def test_people_log_in_with_their_password(
 
 
 @pytest.mark.feature("I3")
+@pytest.mark.item("1.35", "3.26")
 def test_a_list_lives_and_hides_columns_and_keeps_what_is_chosen(
     world: World, operator: Watched
 ) -> None:
@@ -87,8 +112,9 @@ def test_a_list_lives_and_hides_columns_and_keeps_what_is_chosen(
 def test_chosen_rows_are_operated_after_a_confirmation(world: World, operator: Watched) -> None:
     Instance.objects.filter(pk=world.place.instance.pk).update(state=State.WAITING_UPSTREAM)
     page = operator.open("instances/instance/?kind=PERIODIC")
-    page.click("[data-refresh]")  # the list is another one after this, and still works
-    page.wait_for_timeout(300)
+    page.evaluate("document.querySelector('#result_list').dataset.isOld = '1'")
+    page.click("[data-refresh]")
+    expect(page.locator("#result_list:not([data-is-old])")).to_be_visible()
     page.check("#result_list .action-toggle")
     page.select_option("select[name=action]", "terminate_chosen")
     page.click("button[name=index]")
@@ -101,6 +127,7 @@ def test_chosen_rows_are_operated_after_a_confirmation(world: World, operator: W
 
 
 @pytest.mark.feature("I11")
+@pytest.mark.item("1.19")
 def test_the_log_grows_while_the_task_runs_and_ends_with_it(
     world: World, operator: Watched
 ) -> None:
@@ -234,5 +261,25 @@ def test_a_plan_s_page_lives(world: World, operator: Watched) -> None:
     Instance.objects.filter(batch=world.place.expanded.batch_id).update(
         state=State.SUCCESS, ready_at=now, started_at=now, ended_at=now
     )
+    BatchNote.objects.create(batch_id=world.place.expanded.batch_id)  # as the engine leaves one
     expect(page.locator("[data-completion]")).to_have_text("100 %")
     expect(page.locator("#live .tm-badge").first).to_have_text("Completed")
+
+
+@pytest.mark.feature("I3")
+def test_a_live_list_says_that_the_session_has_ended_and_goes_on_after_the_login(
+    world: World, browse: Any, operator: Watched
+) -> None:
+    page = operator.open("instances/instance/")
+    page.locator("[data-auto-refresh]").check()
+    cookies, sessions = page.context.cookies(), list(Session.objects.all())
+    Session.objects.all().delete()
+    page.locator("[data-refresh]").click()
+    expect(page.locator("#logged-out")).to_contain_text("You are logged out")
+    asked = [fault for fault in operator.faults if "401" in fault]
+    assert asked and asked == operator.faults
+    operator.faults.clear()
+    Session.objects.bulk_create(sessions)  # as a login in another tab does
+    page.context.add_cookies(cookies)
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(page.locator("#logged-out")).to_have_count(0)

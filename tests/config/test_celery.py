@@ -9,7 +9,7 @@ from celery import signals
 
 from config.celery import app
 from config.celery_fixup import PoolKeepingWorkerFixup
-from instances import worker_process
+from instances.worker import process as worker_process
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def test_a_process_connects_to_the_database_after_celery_closed_what_it_inherite
         order.append("ours")
         return Mock()
 
-    monkeypatch.setattr(worker_process, "crew", begin)
+    monkeypatch.setattr(worker_process, "present", begin)
     monkeypatch.setattr(PoolKeepingWorkerFixup, "close_database", lambda self, **_: None)
     monkeypatch.setattr(
         PoolKeepingWorkerFixup, "on_worker_process_init", lambda self, **_: order.append("Celery's")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from typing import Any
 
+import psutil
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import LazySettings
 
 from config import checks
-from config.data_directory import PROJECT_DIRECTORY
+from config.embedded.data_directory import PROJECT_DIRECTORY
 
 KEY = Fernet.generate_key().decode()
 
@@ -43,7 +46,7 @@ def test_a_broker_is_reached_by_others_and_has_no_password_that_all_know(
 @pytest.mark.parametrize(
     ("database", "found"),
     [
-        ({"ENGINE": "config.embedded_backend"}, ["tidemill.E002"]),
+        ({"ENGINE": "config.embedded.backend"}, ["tidemill.E002"]),
         ({"ENGINE": "django.db.backends.sqlite3"}, ["tidemill.E003"]),
         (
             {"ENGINE": "django.db.backends.postgresql", "USER": "mill", "PASSWORD": "mill"},
@@ -106,11 +109,79 @@ def test_the_engine_gets_numbers_it_can_work_with(
     assert ids(checks.check_engine(None)) == found
 
 
+WORKER = ("celery", "--app", "config", "worker", "--queues", "tidemill.group.default")
+SYSTEM = ("celery", "--app", "config", "worker", "--queues", "tidemill.system")
+WEB = ("gunicorn", "config.wsgi:application", "--preload")
+
+
+@pytest.mark.feature("P5")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start processes of other users")
+@pytest.mark.parametrize(
+    ("running", "found"),
+    [
+        ([], []),
+        ([(WORKER, 4001), (WEB, 4002)], []),
+        ([(SYSTEM, 4002), (WEB, 4002), (WORKER, 4001)], []),
+        ([(WORKER, 4001), (WORKER, 4002), (WEB, 4002)], ["tidemill.E009"]),
+        ([(WORKER, 0), (WEB, 4002)], ["tidemill.E008"]),
+        ([(WORKER, 0), (WEB, 0)], ["tidemill.E008", "tidemill.E009"]),
+    ],
+)
+def test_tasks_run_neither_as_root_nor_as_web(
+    monkeypatch: pytest.MonkeyPatch, running: list[Any], found: list[str]
+) -> None:
+    processes = [
+        subprocess.Popen(
+            ["/bin/sh", "-c", "sleep 600; :", *command], user=user, start_new_session=True
+        )
+        for command, user in running
+    ]
+    try:
+        ours = {process.pid for process in processes}
+        everything = psutil.process_iter
+        monkeypatch.setattr(
+            "config.checks.psutil.process_iter",
+            lambda names: [one for one in everything(names) if one.pid in ours],
+        )
+        assert ids(checks.check_users(None)) == found
+    finally:
+        for process in processes:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.mark.feature("P5")
+@pytest.mark.parametrize(
+    ("user", "trial", "found", "said"),
+    [
+        (0, None, [], ""),
+        (0, "they cannot be used here", ["tidemill.E008", "tidemill.E009"], "they cannot be used"),
+        (4001, "only root can", ["tidemill.W005"], "only root can try"),
+    ],
+)
+def test_a_worker_as_root_is_refused_where_its_tasks_have_no_users_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: LazySettings,
+    user: int,
+    trial: str | None,
+    found: list[str],
+    said: str,
+) -> None:
+    settings.TASK_USERS = True
+    monkeypatch.setattr(checks, "_users_of", lambda wanted: {0: 17})
+    monkeypatch.setattr(checks, "why_not", lambda: trial)
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    messages = checks.check_users(None)
+    assert ids(messages) == found
+    assert said in "".join(message.msg for message in messages[:1])
+
+
 PRODUCTION = {
     "DJANGO_SETTINGS_MODULE": "config.settings.production",
     "SECRET_KEY": "W6m-3qV8kR2xT9bN4cL7hJ5dF1gS0pZyYuEiOoAaQwXvB-8sHj2",
     "TIDEMILL_KEYS": KEY,
     "ALLOWED_HOSTS": "tidemill.example.org",
+    "NUM_PROXIES": "1",
     "DATABASE_URL": "postgresql://mill:4f9Zr2@database/tidemill",
     "BROKER_URL": "amqp://mill:4f9Zr2@broker//",
 }
@@ -125,6 +196,9 @@ def check_deploy(**changes: str | None) -> subprocess.CompletedProcess[str]:
         name: value for name, value in (PRODUCTION | changes).items() if value is not None
     }
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    if os.geteuid() == 0 and shutil.which("unshare"):
+        # It must not see the workers that other tests have running as root.
+        command = ["unshare", "--pid", "--fork", "--mount-proc", *command]
     return subprocess.run(
         command,
         cwd=PROJECT_DIRECTORY,
@@ -177,3 +251,14 @@ def test_debug_mode_is_found(tmp_path: Any) -> None:
         TIDEMILL_DATA=str(tmp_path),
     )
     assert "security.W018" in done.stderr
+
+
+@pytest.mark.parametrize(("proxies", "found"), [(0, ["tidemill.W008"]), (1, [])])
+def test_who_is_behind_a_proxy_says_so(
+    settings: LazySettings, proxies: int, found: list[str]
+) -> None:
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": proxies}
+    settings.SECURE_PROXY_SSL_HEADER = None
+    assert ids(checks.check_proxies(None)) == []
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert ids(checks.check_proxies(None)) == found

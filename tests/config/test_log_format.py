@@ -14,11 +14,11 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from config.log_format import configure_structlog, logging_settings
-from instances import execution as execution_module
-from instances import pulse
-from instances.execution import begin, claim, run
-from instances.rescue import rescue
-from projects import clock
+from instances.engine.rescue import rescue
+from instances.worker import execution as execution_module
+from instances.worker.execution import begin, claim, run
+from instances.worker.life import Life
+from projects.ground import clock
 from tests.factories import make_submitted_task
 from tests.support.engine import Engine, new_instance
 
@@ -109,11 +109,10 @@ def test_every_line_of_an_execution_carries_its_ids_and_its_instances(
         raise RuntimeError("broken")
 
     monkeypatch.setattr(execution_module, "run_launch", break_off)
-    monkeypatch.setattr(execution_module, "get_client", lambda: None)
     with engine.committing():
         ids = claim([instance.resource_group.queue], room=1, worker="worker")
-    (attempt,) = begin(ids)
-    assert run(attempt, pulse.Pulse("worker")).error_code == "INTERNAL_ERROR"
+    (attempt,) = begin(ids, worker="worker")
+    assert run(attempt, Life("worker")).error_code == "INTERNAL_ERROR"
     told = [json.loads(line) for line in lines()]
     assert [(line["event"], line["execution_id"], line["instance_id"]) for line in told] == [
         ("about to break", ids[0], instance.pk),

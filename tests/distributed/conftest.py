@@ -33,7 +33,7 @@ def told_engine(
     transactional_db: None, broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Engine]:
     """The engine with real commits and real messages."""
-    monkeypatch.setattr("instances.dispatch.reaches_workers", lambda: True)
+    monkeypatch.setattr("instances.engine.dispatch.reaches_workers", lambda: True)
     with publishing(broker) as announce:
-        monkeypatch.setattr("instances.dispatch.announce", announce)
+        monkeypatch.setattr("instances.engine.dispatch.announce", announce)
         yield Engine(nullcontext, [])

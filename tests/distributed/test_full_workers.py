@@ -11,13 +11,14 @@ import pytest
 from celery import Celery
 
 from config.models import Tick
-from config.ticks import SWEEP
-from instances.crew import LOOK_SECONDS
+from config.watching.ticks import SWEEP
 from instances.models import Instance
+from instances.worker.crew import LOOK_SECONDS
 from projects.models import ResourceGroup
-from tests.distributed.workers import START_SECONDS, Worker, consumers_of, running, states, wait_for
+from tests.distributed.workers import START_SECONDS, Worker, consumers_of, running, states
 from tests.factories import make_resource_group, make_submitted_task
 from tests.support.engine import Engine, new_instance
+from tests.support.waiting import wait_for
 from workflows.models import Task
 
 ROOM = 2

@@ -6,9 +6,10 @@ import secrets
 from pathlib import Path
 
 from instances.models import Execution
-from tests.distributed.workers import running, states, wait_for
+from tests.distributed.workers import running, states
 from tests.factories import make_resource_group, make_submitted_task
 from tests.support.engine import Engine, new_instance
+from tests.support.waiting import wait_for
 
 
 def test_each_groups_work_runs_on_its_own_workers_and_waits_without_one(

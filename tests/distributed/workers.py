@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -19,10 +18,11 @@ from celery import Celery
 from cryptography.fernet import Fernet
 from django.db import connection
 
-from config.data_directory import PROJECT_DIRECTORY
-from instances.announcing import RUN_TASK
+from config.embedded.data_directory import PROJECT_DIRECTORY
+from instances.engine.announcing import RUN_TASK
 from instances.models import Instance
 from projects.models import ResourceGroup
+from tests.support.waiting import wait_for
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -75,6 +75,7 @@ class Worker:
                     "DATABASE_URL": database_url(),
                     "BROKER_URL": broker,
                     "TIDEMILL_DATA": str(data),
+                    "TASK_USERS": "false",  # they stand for workers that are not root
                 },
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -153,13 +154,6 @@ def publishing(broker: str) -> Iterator[Callable[[Iterable[tuple[int, str]]], No
                 bound.delete()
     finally:
         app.close()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def states(instances: Iterable[Instance]) -> set[str]:

@@ -8,9 +8,9 @@ from typing import Any
 from projects.models import Project
 from tests.factories.naming import fresh
 from tests.factories.resources import make_project
-from workflows.drafts import NewTask, create_tasks
+from workflows.editing.drafts import NewTask, create_tasks
 from workflows.models import Folder, Task, Workflow
-from workflows.submission import submit_tasks
+from workflows.verbs.submit import submit_tasks
 
 _NEEDS_CODE = {"shell": "true", "python": "pass", "sql": "SELECT 1"}
 
@@ -66,6 +66,6 @@ def make_submitted_tasks(
     workflow = workflow or make_workflow()
     new = [NewTask(name, mapping(**fields)) for name, fields in definitions.items()]
     created = create_tasks(actor=None, workflow_id=workflow.pk, tasks=new)
-    submit_tasks(actor=None, task_ids=[task.pk for task in created])
+    submit_tasks(actor=None, ids=[task.pk for task in created])
     rows = Task.objects.select_related("version", "workflow__project", "resource_group")
     return {task.name: task for task in rows.filter(pk__in=[task.pk for task in created])}

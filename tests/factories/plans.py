@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from backfill.expanding import expand_plan
 from backfill.models import Plan
-from backfill.plans import create_plan, submit_plan
+from backfill.running.expanding import expand_plan
 from backfill.spec import PlanSpec
+from backfill.verbs.plans import create_plan
+from backfill.verbs.submit import submit_plans
 from workflows.models import Task
 
 
@@ -37,7 +38,7 @@ def make_plan(spec: PlanSpec, *, project_id: int | None = None, **fields: Any) -
 
 def make_submitted_plan(spec: PlanSpec, **fields: Any) -> Plan:
     """Make a plan and submit it; nothing of it is expanded yet."""
-    return submit_plan(actor=None, plan_id=make_plan(spec, **fields).pk)
+    return submit_plans.one(actor=None, pk=make_plan(spec, **fields).pk)
 
 
 def make_expanded_plan(spec: PlanSpec, **fields: Any) -> Plan:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import psycopg
 
+from config.embedded.data_directory import PROJECT_DIRECTORY
 from tests.faults.product import (
     LEASE_SECONDS,
     QUEUES,
@@ -20,7 +24,8 @@ from tests.faults.product import (
     holders_of,
     kill,
 )
-from tests.faults.servers import Broker, Postgres, wait_until
+from tests.faults.servers import Broker, Postgres
+from tests.support.waiting import wait_for
 
 # A lost execution is found after its lease and a round of rescue; then its worker must be up.
 STILL_SECONDS = 45.0
@@ -53,26 +58,36 @@ class Stage:
         """Run the plan to its end, with one fault while its first instances run."""
         journal = self.folder / "journal"
         self.product.start()
-        wait_until(lambda: journal.exists() and "start" in journal.read_text(), "nothing started")
+        wait_for(
+            lambda: journal.exists() and "start" in journal.read_text(), complaint="nothing started"
+        )
         time.sleep(1)  # the others of the same claim
         say(f"{fault.__name__}")
         fault()
         with Progress(self.postgres.url) as progress:
             progress.wait_for(self.total, seconds=STILL_SECONDS, product=self.product)
-            wait_until(lambda: progress.is_settled, "the plan was not completed", STILL_SECONDS)
+            wait_for(
+                lambda: progress.is_settled, STILL_SECONDS, complaint="the plan was not completed"
+            )
 
     def run(self, faults: list[Callable[[], None]], say: Callable[[str], None]) -> None:
-        """Run the plan to its end, with the faults spread over it."""
+        """Run the plan to its end, with the faults spread over it and an operator at work."""
         began = time.monotonic()
-        with Progress(self.postgres.url) as progress:
+        with Progress(self.postgres.url) as progress, self._operating() as operator:
             self.product.start()
             for number, fault in enumerate(faults, start=1):
                 step = self.total * number // (len(faults) + 1)
                 progress.wait_for(step, seconds=STILL_SECONDS, product=self.product)
                 say(f"{time.monotonic() - began:6.1f} s  {step:5}  {fault.__name__}")
                 fault()
+            (self.folder / "closing").touch()
             progress.wait_for(self.total, seconds=STILL_SECONDS, product=self.product)
-            wait_until(lambda: progress.is_settled, "the plan was not completed", STILL_SECONDS)
+            wait_for(
+                lambda: progress.is_settled, STILL_SECONDS, complaint="the plan was not completed"
+            )
+            output, _ = operator.communicate(timeout=STILL_SECONDS)
+        assert operator.returncode == 0, "the operator came to an end of its own"
+        say(f"{self.broker.name}: the operator's acts: {output.strip()}")
         say(
             f"{self.broker.name}: {len(faults)} faults injected, {self.total} instances run,"
             f" {time.monotonic() - began:.0f} s"
@@ -80,6 +95,27 @@ class Stage:
         # Celery's worker may do so when Redis goes away: what supervises it starts it again.
         for process in self.product.fell:
             say(f"{self.broker.name}: {process}, and was started again")
+
+    @contextlib.contextmanager
+    def _operating(self) -> Iterator[subprocess.Popen[str]]:
+        """An operator who acts at random until everything is to come to its end."""
+        command = [sys.executable, "-m", "tests.faults.operating"]
+        with (
+            (self.folder / "operator.log").open("w") as log,
+            subprocess.Popen(
+                [*command, str(self.folder), self.broker.name],
+                cwd=PROJECT_DIRECTORY,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            ) as process,
+        ):
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def judge(self) -> None:
         """End the product in order; AssertionError when anything is not as it must be."""

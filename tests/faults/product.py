@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +17,7 @@ import psutil
 import psycopg
 from cryptography.fernet import Fernet
 
-from config.data_directory import PROJECT_DIRECTORY
+from config.embedded.data_directory import PROJECT_DIRECTORY
 
 GROUP_QUEUE = "tidemill.group.default"
 SYSTEM_QUEUE = "tidemill.system"
@@ -24,13 +25,13 @@ QUEUES = (GROUP_QUEUE, SYSTEM_QUEUE)
 LEASE_SECONDS = 6
 STOP_SECONDS = 60.0
 
-_CELERY = ("-m", "celery", "--quiet", "--app", "tests.faults.celery_app")
-_WORKER = ("worker", "--pool", "prefork", "--concurrency", "2")
+_CELERY = (sys.executable, "-m", "celery", "--quiet", "--app", "tests.faults.celery_app")
+_WORKER = (*_CELERY, "worker", "--pool", "prefork", "--concurrency", "2")
 COMMANDS = {
     "worker-1": (*_WORKER, "--hostname", "worker-1@%h", "--queues", GROUP_QUEUE),
     "worker-2": (*_WORKER, "--hostname", "worker-2@%h", "--queues", GROUP_QUEUE),
     "system": (*_WORKER, "--hostname", "system@%h", "--queues", SYSTEM_QUEUE),
-    "beat": ("beat",),
+    "beat": (*_CELERY, "beat"),
 }
 
 
@@ -54,6 +55,7 @@ def environment(folder: Path, *, database_url: str = "", broker_url: str = "") -
             "SECRET_KEY": secrets.token_urlsafe(48),
             "TIDEMILL_KEYS": Fernet.generate_key().decode(),
             "ALLOWED_HOSTS": "localhost",
+            "TASK_USERS": "false",  # they stand for workers that are not root
         }
     return found
 
@@ -76,28 +78,26 @@ def call(module: str, *arguments: str, environment: dict[str, str]) -> str:
 class Product:
     """Two workers of the default group, one of the system queue, and beat."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        commands: Mapping[str, tuple[str, ...]] = COMMANDS,
+    ) -> None:
         self._folder = folder
         self._environment = environment
+        self._commands = commands
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         # Every process that was ever seen below ours: none may outlive the product.
         self._seen: set[psutil.Process] = set()
         self.fell: list[str] = []  # what ended though nobody killed it
 
     def start(self, *names: str) -> None:
-        for name in names or COMMANDS:
+        for name in names or self._commands:
             # Its own output file: the harness prints the end of it when something goes wrong.
             with (self._folder / f"{name}.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
-                        "celery",
-                        "--quiet",
-                        "--app",
-                        "tests.faults.celery_app",
-                        *list(COMMANDS[name]),
-                    ],
+                    self._commands[name],
                     cwd=PROJECT_DIRECTORY,
                     env=self._environment,
                     stdin=subprocess.DEVNULL,
@@ -147,7 +147,7 @@ class Product:
     def stop(self, *names: str) -> None:
         """End everything, or what is named, in order: what runs comes to its end."""
         self.look_after()
-        stopping = {name: self._processes[name] for name in names or COMMANDS}
+        stopping = {name: self._processes[name] for name in names or self._commands}
         for process in stopping.values():
             process.send_signal(signal.SIGTERM)
         for name, process in stopping.items():
@@ -204,7 +204,7 @@ def _is_spawner(process: psutil.Process | None) -> bool:
         arguments = process.cmdline() if process is not None else []
     except psutil.Error:
         return False
-    return any("instances.runners.spawner" in argument for argument in arguments)
+    return any("instances.runners.spawner.spawner" in argument for argument in arguments)
 
 
 class Progress:

@@ -19,8 +19,9 @@ from pathlib import Path
 import redis
 from kombu import Connection
 
-from config.embedded_postgres import database_url, delete_server, ensure_server
-from config.postgres_process import is_alive
+from config.embedded.postgres import database_url, delete_server, ensure_server
+from config.embedded.postgres_process import is_alive
+from tests.support.waiting import wait_for
 
 START_SECONDS = 60.0
 # Where Debian keeps the program that its wrapper in /usr/sbin calls as another user.
@@ -39,7 +40,7 @@ class Postgres:
         """Shut down as `pg_ctl stop -m immediate` does, without flushing anything; start again,
         after `away` seconds."""
         os.kill(self._pid, signal.SIGQUIT)
-        wait_until(lambda: not is_alive(self._pid), "PostgreSQL did not end")
+        wait_for(lambda: not is_alive(self._pid), complaint="PostgreSQL did not end")
         time.sleep(away)
         self._pid = ensure_server(self._directory).pid
 
@@ -96,7 +97,7 @@ class Broker(ABC):
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self._answers, f"{self.name} did not start", START_SECONDS)
+        wait_for(self._answers, START_SECONDS, complaint=f"{self.name} did not start")
 
     def kill(self) -> None:
         """Kill -9 all of the server."""
@@ -169,7 +170,10 @@ class Rabbit(Broker):
             for queue in queues:
                 channel.queue_delete(queue)
         # Whoever consumed them must notice that there is nothing left to consume.
-        wait_until(lambda: all(map(self._has_consumers, queues)), "nobody came back to the queues")
+        wait_for(
+            lambda: all(map(self._has_consumers, queues)),
+            complaint="nobody came back to the queues",
+        )
 
     def _has_consumers(self, queue: str) -> bool:
         with Connection(self.url) as connection, connection.channel() as channel:
@@ -209,12 +213,3 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
-
-
-def wait_until(condition: object, complaint: str, seconds: float = 30.0) -> None:
-    """Look again and again until `condition()` is true; AssertionError when time is up."""
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.05)

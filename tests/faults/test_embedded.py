@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from config.data_directory import PROJECT_DIRECTORY
-from config.embedded_postgres import database_url, delete_server, place
-from config.postgres_process import postmaster
+from config.embedded.data_directory import PROJECT_DIRECTORY
+from config.embedded.postgres import database_url, delete_server, place
+from config.embedded.postgres_process import postmaster
 from tests.faults.product import Progress, call, environment, holders_of, kill
-from tests.faults.servers import wait_until
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -62,7 +62,9 @@ class Embedded:
         """Ctrl-C once it serves; it must end by itself, cleanly."""
         assert self._process is not None and self._process.poll() is None
         # What the start before it did may be enough for the test to come here before it is up.
-        wait_until(lambda: "Ctrl-C ends it." in self.output[self._before :], "it did not start")
+        wait_for(
+            lambda: "Ctrl-C ends it." in self.output[self._before :], complaint="it did not start"
+        )
         self._process.send_signal(signal.SIGINT)
         assert self._process.wait(timeout=30) == 0, self.output
         assert "it is taken up again" not in self.output  # no thread had to be left behind
@@ -103,10 +105,12 @@ def test_the_embedded_process_goes_on_with_the_plan_after_every_end(
             progress.wait_for(total * number // (len(ends) + 1), seconds=STILL_SECONDS)
             progress.close()
             end()
-            wait_until(lambda: not holders_of(folder / "locks"), "runs outlived the process")
+            wait_for(
+                lambda: not holders_of(folder / "locks"), complaint="runs outlived the process"
+            )
         embedded.start()
         progress.wait_for(total, seconds=STILL_SECONDS)
-        wait_until(lambda: progress.is_settled, "the plan was not completed", STILL_SECONDS)
+        wait_for(lambda: progress.is_settled, STILL_SECONDS, complaint="the plan was not completed")
     embedded.interrupt()
     assert holders_of(folder / "locks") == []
     call("tests.faults.judging", str(folder), environment=embedded.environment)

@@ -20,9 +20,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def announce(executions: Iterable[tuple[int, str]]) -> None:
         listed.extend(pk for pk, _ in executions)
 
-    monkeypatch.setattr("instances.dispatch.reaches_workers", lambda: True)
-    monkeypatch.setattr("instances.dispatch.announce", announce)
-    monkeypatch.setattr("instances.rescue.announce", announce)
+    monkeypatch.setattr("instances.engine.dispatch.reaches_workers", lambda: True)
+    monkeypatch.setattr("instances.engine.dispatch.announce", announce)
+    monkeypatch.setattr("instances.engine.rescue.announce", announce)
     return listed
 
 

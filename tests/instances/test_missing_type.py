@@ -10,24 +10,25 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from instances.completion import complete
-from instances.execution import begin
-from instances.generation import generate
+from instances.engine.completion import complete
+from instances.engine.generation import generate
+from instances.error_codes import ErrorCode
 from instances.models import Instance
-from instances.runners.error_codes import ErrorCode
 from instances.states import State
-from projects import clock
+from instances.worker.execution import begin
+from projects.ground import clock
+from projects.ground.fields.field import Field, Kind
 from tests.factories import make_submitted_task
 from tests.support.engine import Engine, state_of
-from workflows import task_types as module
 from workflows.bundles.exporting import export_workflow
 from workflows.bundles.problems import BundleError
 from workflows.bundles.schema import parse_bundle
+from workflows.definitions import task_types as module
+from workflows.definitions.task_types import TaskType, task_types
+from workflows.definitions.version_loading import forget
 from workflows.models import Task
-from workflows.submission import SubmissionRefused, submit_tasks
-from workflows.task_status import pause, start
-from workflows.task_types import ConfigField, FieldKind, TaskType, task_types
-from workflows.version_loading import forget
+from workflows.verbs.submit import SubmissionRefused, submit_tasks
+from workflows.verbs.task_status import pause, start
 
 pytestmark = pytest.mark.feature("T10")
 
@@ -36,7 +37,7 @@ SPARK = TaskType(
     label="Spark",
     help="A Spark job.",
     code_language="sql",
-    config=(ConfigField(name="cores", help="Cores.", kind=FieldKind.INTEGER, default=1),),
+    config=(Field(name="cores", help="Cores.", kind=Kind.INTEGER, default=1),),
 )
 
 
@@ -55,9 +56,9 @@ def orphan(engine: Engine) -> Iterator[Task]:
 
 
 def test_it_is_still_shown_exported_and_controlled(orphan: Task, client: Client) -> None:
-    assert pause(actor=None, task_ids=[orphan.pk]).outcomes[0].ok
-    assert start(actor=None, task_ids=[orphan.pk]).outcomes[0].ok
-    text = export_workflow(orphan.workflow)
+    assert pause(actor=None, ids=[orphan.pk]).outcomes[0].ok
+    assert start(actor=None, ids=[orphan.pk]).outcomes[0].ok
+    text = export_workflow(orphan.workflow, actor=None)
     assert "type: spark" in text
     assert "cores: 4" in text
     client.force_login(get_user_model().objects.create_superuser("root"))
@@ -75,11 +76,11 @@ def test_it_is_still_shown_exported_and_controlled(orphan: Task, client: Client)
 
 def test_nothing_new_is_made_of_it(orphan: Task) -> None:
     with pytest.raises(SubmissionRefused) as refusal:
-        submit_tasks(actor=None, task_ids=[orphan.pk])
+        submit_tasks(actor=None, ids=[orphan.pk])
     assert list(refusal.value.fields) == [f"{orphan.workflow.name}/orphan.type"]
     assert "There is no task type “spark”" in str(refusal.value)
     with pytest.raises(BundleError, match=r"orphan\.type: There is no task type “spark”"):
-        parse_bundle(export_workflow(orphan.workflow), "workflow.yaml")
+        parse_bundle(export_workflow(orphan.workflow, actor=None), "workflow.yaml")
 
 
 def test_its_instances_fail_by_a_code_that_says_so_and_hold_up_no_other(
@@ -93,7 +94,7 @@ def test_its_instances_fail_by_a_code_that_says_so_and_hold_up_no_other(
     instance = Instance.objects.filter(task=orphan).latest("scheduled_at")
     execution = engine.start(instance)
     assert execution is not None
-    (attempt,) = begin([execution])
+    (attempt,) = begin([execution], worker="worker")
     assert attempt.refusal is not None
     assert attempt.refusal.error_code == ErrorCode.UNKNOWN_TASK_TYPE
     with engine.committing():

@@ -8,14 +8,15 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from instances.generation import generate
+from instances.engine.generation import generate
 from instances.models import Edge, Execution, Instance, LogChunk
-from instances.operations.rerunning import rerun
-from instances.retention import Deleted, count_expired, delete_expired
+from instances.reading.waiting import why_waiting
+from instances.retention.instances import Deleted, count_expired, delete_expired
 from instances.states import State
-from instances.waiting import Reason, why_waiting
-from projects import clock
-from tests.factories import make_submitted_tasks
+from instances.verbs.rerun import rerun
+from projects.ground import clock
+from projects.models import Project
+from tests.factories import make_submitted_task, make_submitted_tasks
 from tests.factories.plans import make_expanded_plan, make_spec
 from tests.support.engine import Engine, make_batch, new_instance, state_of
 from workflows.models import Task
@@ -83,6 +84,24 @@ def test_periodic_and_plan_instances_have_retentions_of_their_own(
     assert left() == {periodic.pk, young.pk}
 
 
+def test_what_is_expired_is_found_among_much_that_is_not(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("instances.retention.instances._LOOKED_AT_ONCE", 1)
+    short, long = make_submitted_task(), make_submitted_task()
+    Project.objects.filter(pk=short.project_id).update(periodic_retention_days=30)
+    Project.objects.filter(pk=long.project_id).update(periodic_retention_days=3000)
+    made = engine.make(*[new_instance(task, day=day) for day in range(4) for task in (long, short)])
+    for number, one in enumerate(made):
+        engine.run(one, "EXIT_CODE" if number < 4 else "")
+    Instance.objects.exclude(state=State.SUCCESS).update(state=State.FAILED, ended_at=clock.now())
+    end_earlier(LONG_AGO, *made)
+    assert count_expired(clock.now()) == {short.project.name: 4}
+    assert go().instances == 4
+    assert left() == {one.pk for one in made if one.task_id == long.pk}
+
+
+@pytest.mark.item("R4.2")
 def test_what_is_unfinished_never_goes(engine: Engine, tasks: dict[str, Task]) -> None:
     running, waiting = engine.make(new_instance(tasks["a"]), new_instance(tasks["a"], day=1))
     engine.start(running)
@@ -139,7 +158,7 @@ def test_who_is_run_again_waits_for_the_slot_of_a_failure_that_has_gone(
     down = Instance.objects.select_related("batch").get(pk=down.pk)
     assert down.state == State.WAITING_UPSTREAM
     (blocker,) = why_waiting(down, actor=None, now=clock.now())
-    assert blocker.reason == Reason.MISSING
+    assert blocker.reason == "missing"
     assert "deleted when it expired: backfill that time, or remove the dep" in blocker.text
     # As it says: a plan that fills the slot lets it go on.
     batch = make_batch(tasks["a"])
@@ -209,7 +228,7 @@ def midnight(at: datetime) -> datetime:
 def test_it_rests_between_batches_as_long_as_it_is_told(
     engine: Engine, tasks: dict[str, Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("instances.retention.FIRST_BATCH", 1)
+    monkeypatch.setattr("instances.retention.instances.FIRST_BATCH", 1)
     made = engine.make(*[new_instance(tasks["a"], day=day) for day in range(3)])
     for one in made:
         engine.run(one)
@@ -224,6 +243,7 @@ def test_it_rests_between_batches_as_long_as_it_is_told(
     assert max(rests) == pytest.approx(2 * deleted.longest_batch)
 
 
+@pytest.mark.item("R4.1")
 def test_the_command_counts_first_and_deletes_when_told(
     engine: Engine, tasks: dict[str, Task]
 ) -> None:

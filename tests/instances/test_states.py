@@ -1,9 +1,6 @@
-"""States: the table, its groups, and that nothing but transitions.py writes them."""
+"""States: the table and its groups."""
 
 from __future__ import annotations
-
-import re
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +16,6 @@ from instances.states import (
     sources_of,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.mark.feature("I1")
 def test_every_state_has_a_row_in_the_transition_table() -> None:
@@ -28,6 +23,7 @@ def test_every_state_has_a_row_in_the_transition_table() -> None:
 
 
 @pytest.mark.feature("I1")
+@pytest.mark.item("1.9")
 def test_every_state_can_be_reached_and_every_unfinished_one_can_be_left() -> None:
     assert all(sources_of(state) for state in State)
     assert all(TRANSITIONS[state] for state in UNFINISHED)
@@ -39,6 +35,7 @@ def test_finished_and_unfinished_states_are_all_states() -> None:
 
 
 @pytest.mark.feature("I4")
+@pytest.mark.item("1.21")
 def test_terminate_applies_to_the_states_of_the_catalogue() -> None:
     assert {state.value for state in TERMINABLE} == {
         "WAITING_EVENT",
@@ -73,17 +70,3 @@ def test_rerun_and_mark_success_apply_to_the_states_of_the_catalogue() -> None:
         "WAITING_UPSTREAM",
         "WAITING_EXECUTION",
     }
-
-
-def test_only_transitions_writes_the_state_of_instances_and_executions() -> None:
-    writes = re.compile(
-        r"UPDATE instances_(?:instance|execution)\b(?:(?!WHERE|FROM).)*?\bstate\s*="
-        r"|\.update\([^)]*\bstate\s*=|^\s*\w+(?:\.\w+)*\.state\s*=\s",
-        re.DOTALL | re.MULTILINE,
-    )
-    offenders = [
-        str(path.relative_to(ROOT))
-        for path in sorted((ROOT / "instances").rglob("*.py"))
-        if path.name != "transitions.py" and writes.search(path.read_text())
-    ]
-    assert offenders == []

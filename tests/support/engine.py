@@ -10,15 +10,17 @@ from itertools import islice
 
 from django.db import transaction
 
-from instances import days, transitions
-from instances.completion import Result, complete
-from instances.creation import NewEdge, NewInstance, create_instances, with_removals
-from instances.engine import go_on_with_days, set_going
+from instances import transitions
+from instances.engine import batches, days
+from instances.engine.completion import Result, complete
+from instances.engine.creation import NewEdge, NewInstance, create_instances, with_removals
+from instances.engine.settling import go_on_with_days, set_going
+from instances.engine.stopping import end_marked, mark_stopped
 from instances.models import Batch, BatchDay, Execution, Instance
 from instances.states import LIVE, Kind, State
-from projects import clock
+from projects.ground import clock
+from workflows.definitions.version_loading import load_definitions
 from workflows.models import Task
-from workflows.version_loading import load_definitions
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -32,6 +34,18 @@ def make_batch(task: Task, name: str = "plan", lanes: Iterable[Iterable[int]] = 
     dated = [[(DAY + timedelta(days=number)).date() for number in lane] for lane in lanes]
     days.make_days(batch.pk, dated, now=clock.now())
     return batch
+
+
+def pause_batch(*, batch_id: int) -> None:
+    """Pause a batch as the verb on its plan does: when this returns nothing of it starts."""
+    batches.mark_paused([batch_id])
+    batches.hold_paused([batch_id])
+
+
+def resume_batch(*, batch_id: int) -> None:
+    """Let a paused batch go on as the verb on its plan does."""
+    batches.mark_resumed([batch_id])
+    batches.go_on([batch_id])
 
 
 def day_of(batch: Batch, number: int) -> BatchDay:
@@ -75,7 +89,7 @@ def new_instance(
         "data_date": date(2025, 12, 31) + timedelta(days=day),
         "local_time": time(0, 0),
         "priority": task.priority,
-        "sort_key": day,
+        "sort_key": 0 if batch is None else 1 + day,
         "retry_limit": definition.retries.limit,
         "inline": dry or definition.task_type.virtual,
         "dry": dry,
@@ -209,3 +223,9 @@ def states_of(instances: Iterable[Instance]) -> list[State]:
     ids = [instance.pk for instance in instances]
     found = dict(Instance.objects.filter(pk__in=ids).values_list("pk", "state"))
     return [State(found[pk]) for pk in ids]
+
+
+def terminate_batch(*, batch_id: int) -> int:
+    """Stop a batch as the verb on plans does; return the number of instances stopped."""
+    mark_stopped([batch_id])
+    return end_marked([batch_id], seconds=60)

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from instances.prepared import prepared_cursor
-from projects import clock
+from instances.ground.prepared import prepared_cursor
+from instances.holds.hold import Stage
+from instances.holds.listed import HOLDS, MAY_START, READINESS, none_of
+from instances.holds.plan import DAY, PAUSED, STOPPED
+from instances.holds.slots import FILLS
+from instances.holds.upstream import UPSTREAM
+from projects.ground import clock
 
-_BLOCKED = """EXISTS (
-    SELECT FROM instances_edge e LEFT JOIN instances_instance u ON u.id = e.upstream_id
-    WHERE e.instance_id = i.id AND e.removed_at IS NULL
-        AND (u.id IS NULL OR u.state <> 'SUCCESS'))"""
-_STOPPED = """EXISTS (SELECT FROM instances_batch b
-    WHERE b.id = i.batch_id AND b.stopped_at >= i.waiting_since)"""
-_PAUSED = """EXISTS (SELECT FROM instances_batch b
-    WHERE b.id = i.batch_id AND b.paused_at IS NOT NULL)"""
-_HELD = f"({_STOPPED} OR {_PAUSED})"
-_DAY_CLOSED = """EXISTS (SELECT FROM instances_batchday d
-    WHERE d.id = i.day_id AND d.opened_at IS NULL)"""
-_LIVE = "('SENT', 'RUNNING', 'TERMINATING')"
-# Counted once: the rules ask for each ready instance.
+# An instance with its batch, as the holds speak of them.
+_INSTANCES = "instances_instance i LEFT JOIN instances_batch b ON b.id = i.batch_id"
+# Neither its group nor its task is full, and it was not sent yet.
+_HAS_SLOT = none_of([hold.sql for hold in HOLDS if hold.stage is Stage.SLOT])
 _COUNTS = f"""
     WITH used_groups AS MATERIALIZED (
-        SELECT resource_group_id AS id, count(*) AS number FROM instances_execution
-        WHERE state IN {_LIVE} GROUP BY 1
+        SELECT resource_group_id AS id, count(*) AS number FROM instances_execution x
+        WHERE {FILLS} GROUP BY 1
     ), used_tasks AS MATERIALIZED (
         SELECT o.task_id AS id, count(*) AS number FROM instances_execution x
-        JOIN instances_instance o ON o.id = x.instance_id WHERE x.state IN {_LIVE} GROUP BY 1
+        JOIN instances_instance o ON o.id = x.instance_id WHERE {FILLS} GROUP BY 1
     )
 """
 _USED = "coalesce((SELECT number FROM %s AS used WHERE used.id = %s), 0)"
@@ -35,23 +31,25 @@ _USED_BY_TASK = _USED % ("used_tasks", "t.id")
 
 # What is wrong: the instances (or groups, tasks) that it is wrong with.
 _RULES = {
-    "is ready, but an upstream is not SUCCESS": f"""
-        SELECT i.id FROM instances_instance i WHERE i.state = 'WAITING_EXECUTION' AND {_BLOCKED}""",
+    **{
+        f"is ready, and held: {hold.reason}": f"""
+        SELECT i.id FROM {_INSTANCES} WHERE i.state = 'WAITING_EXECUTION' AND ({hold.sql})"""
+        for hold in READINESS
+    },
     "waits for its upstreams, which are all SUCCESS": f"""
-        SELECT i.id FROM instances_instance i
-        WHERE i.state = 'WAITING_UPSTREAM' AND NOT {_BLOCKED} AND NOT {_HELD}""",
+        SELECT i.id FROM {_INSTANCES}
+        WHERE i.state = 'WAITING_UPSTREAM' AND NOT {UPSTREAM.sql} AND {MAY_START}""",
     "was due when its round began, and nobody looked at it": f"""
-        SELECT i.id FROM instances_instance i
-        WHERE i.state = 'NOT_RUN' AND i.not_before <= i.waiting_since AND NOT {_HELD}
-            AND NOT {_DAY_CLOSED}""",
+        SELECT i.id FROM {_INSTANCES} WHERE i.state = 'NOT_RUN'
+            AND i.not_before <= i.waiting_since AND {MAY_START} AND NOT ({DAY.sql})""",
     "is not due, and was let on": """
         SELECT i.id FROM instances_instance i WHERE i.not_before > %(now)s AND i.state IN
         ('WAITING_EVENT', 'WAITING_UPSTREAM', 'WAITING_EXECUTION', 'RUNNING', 'TERMINATING')""",
     "was let on, or ran, though its day is not open": f"""
-        SELECT i.id FROM instances_instance i WHERE {_DAY_CLOSED} AND (i.total_runs > 0 OR i.state
+        SELECT i.id FROM instances_instance i WHERE ({DAY.sql}) AND (i.total_runs > 0 OR i.state
         NOT IN ('NOT_RUN', 'FROZEN', 'SUCCESS', 'FAILED'))""",
     "is still to be let go on, though its day is open": f"""
-        SELECT i.id FROM instances_instance i WHERE i.awaits_day AND NOT {_DAY_CLOSED}""",
+        SELECT i.id FROM instances_instance i WHERE i.awaits_day AND NOT ({DAY.sql})""",
     "(a day) is open, and the one before it never was done": """
         SELECT d.id FROM instances_batchday d JOIN instances_batchday p ON p.batch_id = d.batch_id
             AND p.lane = d.lane AND p.position = d.position - 1
@@ -65,18 +63,14 @@ _RULES = {
             AND d.lane = n.lane AND d.position = n.position - 1
         WHERE d.done_at IS NOT NULL AND n.opened_at IS NULL""",
     "was not ended with its batch": f"""
-        SELECT i.id FROM instances_instance i WHERE {_STOPPED} AND i.state NOT IN
+        SELECT i.id FROM {_INSTANCES} WHERE {STOPPED.sql} AND i.state NOT IN
         ('SUCCESS', 'FAILED', 'TERMINATING', 'FROZEN')""",
     "was sent, and its batch is paused": f"""
-        SELECT i.id FROM instances_instance i WHERE i.state = 'WAITING_EXECUTION'
-            AND i.dispatched_at IS NOT NULL AND {_PAUSED}""",
+        SELECT i.id FROM {_INSTANCES} WHERE i.state = 'WAITING_EXECUTION'
+            AND i.dispatched_at IS NOT NULL AND {PAUSED.sql}""",
     "could have a slot, and has none": f"""
-        SELECT i.id FROM instances_instance i
-        JOIN projects_resourcegroup g ON g.id = i.resource_group_id
-        JOIN workflows_task t ON t.id = i.task_id
-        WHERE i.state = 'WAITING_EXECUTION' AND i.dispatched_at IS NULL AND NOT {_HELD}
-            AND {_USED_SLOTS} < g.slots
-            AND (t.max_parallel IS NULL OR {_USED_BY_TASK} < t.max_parallel)""",
+        SELECT i.id FROM {_INSTANCES}
+        WHERE i.state = 'WAITING_EXECUTION' AND {MAY_START} AND {_HAS_SLOT}""",
     "has an edge to a slot that is there, and does not point at it": """
         SELECT i.id FROM instances_instance i JOIN instances_edge e ON e.instance_id = i.id
         JOIN instances_instance u ON u.task_id = e.upstream_task_id
@@ -85,16 +79,16 @@ _RULES = {
             THEN u.batch_id = i.batch_id ELSE u.batch_id IS NULL OR u.state = 'SUCCESS' END""",
     "has a live execution that does not fit its state": f"""
         SELECT i.id FROM instances_instance i JOIN instances_execution x ON x.instance_id = i.id
-        WHERE x.state IN {_LIVE} AND i.state <> CASE x.state
+        WHERE {FILLS} AND i.state <> CASE x.state
             WHEN 'SENT' THEN 'WAITING_EXECUTION' ELSE x.state END""",
     "runs, or was sent, without a live execution": f"""
         SELECT i.id FROM instances_instance i
         WHERE (i.state IN ('RUNNING', 'TERMINATING')
                OR (i.state = 'WAITING_EXECUTION' AND i.dispatched_at IS NOT NULL))
             AND NOT EXISTS (SELECT FROM instances_execution x
-                            WHERE x.instance_id = i.id AND x.state IN {_LIVE})""",
+                            WHERE x.instance_id = i.id AND {FILLS})""",
     "has more than one live execution": f"""
-        SELECT x.instance_id FROM instances_execution x WHERE x.state IN {_LIVE}
+        SELECT x.instance_id FROM instances_execution x WHERE {FILLS}
         GROUP BY 1 HAVING count(*) > 1""",
     "counts other runs than it had": """
         SELECT i.id FROM instances_instance i WHERE NOT i.inline AND i.total_runs <>

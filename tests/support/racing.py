@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from django.db import connection, transaction
 
 # How often each race is run.
-ROUNDS = int(os.environ.get("RACE_ROUNDS", "200"))
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "50"))
 # Rounds that are set up together.
 _AHEAD = 50
 
@@ -27,13 +27,32 @@ Call = Callable[[], Any]
 T = TypeVar("T")
 
 
-def set_up_ahead(set_up: Callable[[range], Iterable[T]]) -> Iterator[T]:
-    """Yield ROUNDS rounds that `set_up` makes many at a time: given their numbers, one each.
+def rounds(seen: Collection[object] | None = None) -> Iterator[int]:
+    """Yield the number of each round.
+
+    seen: the ends that rounds have had. With fewer than two it was no race yet, and more rounds
+    follow, up to twenty times as many: on a busy machine one side may win for long.
+    """
+    number = 0
+    while number < ROUNDS or (seen is not None and len(seen) < 2 and number < 20 * ROUNDS):
+        yield number
+        number += 1
+
+
+def set_up_ahead(
+    set_up: Callable[[range], Iterable[T]], seen: Collection[object] | None = None
+) -> Iterator[T]:
+    """Yield what `set_up` makes for `rounds`: given the numbers of many rounds, one for each.
 
     What a round needs costs more than its race when each is made by itself.
     """
-    for first in range(0, ROUNDS, _AHEAD):
-        yield from set_up(range(first, min(first + _AHEAD, ROUNDS)))
+    ready: Iterator[T] = iter(())
+    end = 0
+    for number in rounds(seen):
+        if number == end:
+            end += min(_AHEAD, ROUNDS - number) if number < ROUNDS else 10
+            ready = iter(set_up(range(number, end)))
+        yield next(ready)
 
 
 class Racers:

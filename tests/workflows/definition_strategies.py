@@ -83,6 +83,8 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
+header_names = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True)
+one_line = any_text.filter(lambda text: "\n" not in text and "\r" not in text)
 kinds: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.fixed_dictionaries(
         {"type": st.just("shell"), "code": code},
@@ -100,7 +102,7 @@ kinds: st.SearchStrategy[dict[str, Any]] = st.one_of(
                 {"url": st.just("http://x/${bizdate}")},
                 optional={
                     "body": st.dictionaries(texts, json_values, max_size=3) | any_text,
-                    "headers": st.dictionaries(names, any_text, max_size=3),
+                    "headers": st.dictionaries(header_names, one_line, max_size=3),
                     "expected_status": st.lists(st.just(204) | st.just("200-299"), max_size=2),
                 },
             ),

@@ -10,7 +10,7 @@ import django_filters
 import pytest
 from django.db.models import QuerySet
 
-from projects import clock
+from projects.ground import clock
 from tests.factories import (
     make_folder,
     make_project,
@@ -29,7 +29,7 @@ from workflows.filters import (
     WorkflowFilter,
 )
 from workflows.models import Dependency, Folder, Task, TaskVersion, Workflow
-from workflows.task_status import pause
+from workflows.verbs.task_status import pause
 
 pytestmark = [pytest.mark.django_db, pytest.mark.feature("T6")]
 
@@ -100,14 +100,15 @@ def test_by_project_workflow_and_owner() -> None:
 
 
 def test_by_what_was_submitted() -> None:
-    make_resource_group("big")
+    for name in ("big", "empty"):
+        make_resource_group(name)
     make_submitted_task("a", type="virtual", resource_group="big", priority=8)
     make_submitted_task("b", schedule={"cycle": "hour", "every": 2})
     now = clock.now()
     assert tasks(type=["virtual"]) == {"a"}
     assert tasks(cycle=["hour", "week"]) == {"b"}
     assert tasks(priority=[8]) == {"a"}
-    assert tasks(resource_group=["big", "none"]) == {"a"}
+    assert tasks(resource_group=["big", "empty"]) == {"a"}
     assert tasks(submitted_until=now.isoformat()) == {"a", "b"}
     assert tasks(submitted_from=(now + timedelta(hours=1)).isoformat()) == set()
 
@@ -117,7 +118,7 @@ def test_by_status_as_the_clock_has_it() -> None:
     make_submitted_task("live")
     past = {"cycle": "day", "at": "00:00", "effective_until": "2020-01-01"}
     make_submitted_task("expired", schedule=past)
-    pause(actor=None, task_ids=[make_submitted_task("paused").pk])
+    pause(actor=None, ids=[make_submitted_task("paused").pk])
     make_task("draft")
     assert tasks(status=["SCHEDULING"]) == {"live"}
     assert tasks(status=["INVALID"]) == {"expired"}

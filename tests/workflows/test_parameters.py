@@ -62,6 +62,7 @@ class TestExpressions:
             ("${yyyymmdd-}", "20240330-"),
         ],
     )
+    @pytest.mark.item("2.1")
     def test_braces_read_the_data_time(self, value: str, text: str) -> None:
         assert evaluate(value, context()) == text
 

@@ -7,18 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from projects import clock
-from projects.refusals import Invalid
+from projects.ground import clock
+from projects.ground.refusals import Invalid
 from tests.factories import make_project, make_submitted_task, make_task, make_workflow, mapping
 from tests.support.racing import Racers
 from workflows.bundles.importing import import_bundles
 from workflows.bundles.schema import parse_bundle
 from workflows.choices import TaskStatus
-from workflows.drafts import create_task, save_draft
-from workflows.folders import create_folder
+from workflows.editing.drafts import create_task, save_draft
+from workflows.editing.folders import create_folder
 from workflows.models import Dependency, Folder, Task, TaskVersion, Workflow
-from workflows.submission import SubmissionRefused, submit_tasks
-from workflows.task_status import pause, take_offline
+from workflows.verbs.submit import SubmissionRefused, submit_tasks
+from workflows.verbs.task_status import pause, take_offline
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,7 +33,7 @@ def racers() -> Iterator[Racers]:
 def submit(task: Task) -> str:
     """Submit a task; return its outcome, or the code of the refusal."""
     try:
-        return submit_tasks(actor=None, task_ids=[task.pk]).outcomes[0].code
+        return submit_tasks(actor=None, ids=[task.pk]).outcomes[0].code
     except SubmissionRefused as refusal:
         return refusal.code
 
@@ -97,8 +97,8 @@ def test_a_new_schedule_begins_after_what_generation_has_just_made(racers: Racer
 def test_a_task_that_went_offline_meanwhile_is_not_paused(racers: Racers) -> None:
     task = make_submitted_task("a")
     answer = racers.overtake(
-        lambda: take_offline(actor=None, task_ids=[task.pk]),
-        lambda: pause(actor=None, task_ids=[task.pk]),
+        lambda: take_offline(actor=None, ids=[task.pk]),
+        lambda: pause(actor=None, ids=[task.pk]),
     )
     assert [one.code for one in answer.outcomes] == ["wrong_state"]
     task.refresh_from_db()

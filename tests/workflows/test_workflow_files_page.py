@@ -9,8 +9,8 @@ import pytest
 
 from workflows.bundles.exporting import write_bundle
 from workflows.bundles.schema import TASK_FIELDS, WORKFLOW_FIELDS, parse_bundle
+from workflows.definitions.task_types import task_types
 from workflows.schedules import Cycle
-from workflows.task_types import task_types
 
 PAGE = Path(__file__).parents[2] / "docs" / "workflow-files.md"
 

@@ -7,10 +7,10 @@ from django.db.models import Q
 from django.http import HttpRequest
 
 from projects.access import projects_with, scope
-from projects.admin.filtering import MOST_CHOICES
+from projects.console.filtering import MOST_CHOICES
 from projects.models import ResourceGroup
+from workflows.definitions.task_types import task_types
 from workflows.models import Folder, Workflow
-from workflows.task_types import task_types
 
 
 def workflow_choices(request: HttpRequest) -> list[tuple[int, str]]:

@@ -15,16 +15,22 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from projects.access import projects_with, scope
 from projects.admin.projects import project_choices
-from projects.admin.scoped import ScopedAdmin
+from projects.console.scoped import ScopedAdmin
+from projects.ground.showing import link
 from projects.models import Project
 from projects.roles import Right
-from projects.showing import link
+from workflows.admin.revised import RevisedForm
+from workflows.editing.folders import (
+    FolderChanges,
+    create_folder,
+    delete_folder,
+    update_folder,
+)
 from workflows.filters import FolderFilter
-from workflows.folders import create_folder, delete_folder, move_folder, rename_folder
 from workflows.models import Folder
 
 
-class FolderForm(forms.ModelForm):
+class FolderForm(RevisedForm):
     """A folder: where it is, and its name."""
 
     project = forms.ModelChoiceField(Project.objects.none(), widget=UnfoldAdminSelectWidget)
@@ -105,13 +111,13 @@ class FolderAdmin(ScopedAdmin):
         )
 
     def update(self, request: HttpRequest, obj: Any, form: Any) -> None:
-        if "name" in form.changed_data:
-            rename_folder(actor=request.user, folder_id=obj.pk, name=form.cleaned_data["name"])
-        if "parent" in form.changed_data:
+        changes = FolderChanges()
+        if "name" in form.edited:
+            changes["name"] = form.cleaned_data["name"]
+        if "parent" in form.edited:
             parent = form.cleaned_data["parent"]
-            move_folder(
-                actor=request.user, folder_id=obj.pk, parent_id=parent.pk if parent else None
-            )
+            changes["parent_id"] = parent.pk if parent else None
+        update_folder(actor=request.user, folder_id=obj.pk, changes=changes, revision=form.based_on)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         delete_folder(actor=request.user, folder_id=obj.pk)

@@ -9,16 +9,15 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from projects import clock
-from projects.access import projects_lacking
-from projects.roles import Right
-from projects.showing import tone_of
-from workflows.admin.drawing import MOST_NODES, Line, Node, draw_graph
+from projects.console.drawing.graph import MOST_NODES, Line, Node, draw_graph
+from projects.console.rights import sight_of
+from projects.ground import clock
+from projects.ground.showing import tone_of
 from workflows.choices import TaskStatus
-from workflows.graph_loading import Direction, load_graph
-from workflows.matching import Offset, Scope
 from workflows.models import Dependency, Task
-from workflows.task_status import status_at
+from workflows.network.graph_loading import Direction, load_graph
+from workflows.schedules.matching import Offset, Scope
+from workflows.status import status_at
 
 
 def workflow_graph(request: HttpRequest, tasks: Collection[Task]) -> SafeString:
@@ -35,7 +34,7 @@ def workflow_graph(request: HttpRequest, tasks: Collection[Task]) -> SafeString:
     ids = {end for link in links for end in (link.upstream_id, link.downstream_id)}
     others = _load(ids - own.keys())
     lines = [_line(link) for link in links]
-    lines += _drafted(own.values(), {(line.source, line.target) for line in lines})
+    lines += _drafted(tasks, {(line.source, line.target) for line in lines})
     return draw_graph(_nodes(request, [*own.values(), *others], own.keys()), lines)
 
 
@@ -46,6 +45,13 @@ def task_graph(request: HttpRequest, task: Task, *, levels: int = 2) -> SafeStri
         loaded = load_graph([task.pk], Direction.BOTH, max_level=1)
     if len(loaded.project_of) > MOST_NODES:
         return SafeString("")
+    # What closed boxes have among each other is not shown, nor what is reached through them alone.
+    eyes = sight_of(request)
+    links = [
+        link
+        for link in loaded.links
+        if any(eyes.sees(loaded.project_of[end]) for end in (link.upstream, link.downstream))
+    ]
     lines = [
         Line(
             link.upstream,
@@ -53,9 +59,10 @@ def task_graph(request: HttpRequest, task: Task, *, levels: int = 2) -> SafeStri
             link.offset is not Offset.SAME,
             _hint(link.offset, link.scope),
         )
-        for link in loaded.links
+        for link in links
     ]
-    rows = _load(loaded.project_of)
+    shown = {task.pk, *(end for link in links for end in (link.upstream, link.downstream))}
+    rows = _load(shown)
     return draw_graph(_nodes(request, rows, loaded.project_of, focus=task.pk), lines)
 
 
@@ -68,11 +75,12 @@ def _nodes(
     request: HttpRequest, tasks: Collection[Task], own: Collection[int], *, focus: int | None = None
 ) -> list[Node]:
     now = clock.now()
-    closed = projects_lacking(request.user, {task.project_id for task in tasks}, Right.VIEW)
+    eyes = sight_of(request)
     nodes = []
     for task in tasks:
-        if task.project_id in closed:
-            nodes.append(Node(task.pk, f"task {task.pk}", "another project"))
+        title = eyes.name("task", task.pk, task.project_id, task.name)
+        if not eyes.sees(task.project_id):
+            nodes.append(Node(task.pk, title, "another project"))
             continue
         status = status_at(task, now)
         cycle = task.cycle.replace("_", " ")
@@ -80,7 +88,7 @@ def _nodes(
         nodes.append(
             Node(
                 id=task.pk,
-                title=task.name,
+                title=title,
                 subtitle=kind if task.pk in own else task.workflow.name,
                 tone=tone_of(status.value),
                 href=reverse("admin:workflows_task_change", args=[task.pk]),
@@ -104,18 +112,18 @@ def _hint(offset: Offset, scope: Scope) -> str:
         words.append("previous cycle")
     if scope is not Scope.DEFAULT:
         words.append(scope.value.replace("_", " "))
-    return ", ".join(words) or "same cycle"
+    return ", ".join(words)
 
 
-def _drafted(tasks: Iterable[Task], known: set[tuple[int, int]]) -> list[Line]:
+def _drafted(tasks: Collection[Task], known: set[tuple[int, int]]) -> list[Line]:
     """The dependencies within the workflow that only drafts name."""
-    listed = list(tasks)
-    by_name = {task.name: task.pk for task in listed}
+    by_name = {task.name: task.pk for task in tasks}
+    unsubmitted = {task.pk: task for task in tasks if task.status == TaskStatus.DRAFT}
+    named = Task.objects.filter(pk__in=unsubmitted).values_list("pk", "draft__depends_on")
     lines = []
-    for task in listed:
-        if task.status != TaskStatus.DRAFT:
-            continue
-        for item in task.draft.get("depends_on", ()):
+    for pk, depends_on in named.order_by("pk"):
+        task = unsubmitted[pk]
+        for item in depends_on or ():
             name = item["task"] if isinstance(item, dict) else item
             upstream = by_name.get(name.removeprefix(f"{task.workflow.name}/"))
             if upstream is not None and (upstream, task.pk) not in known:

@@ -14,12 +14,12 @@ from unfold.widgets import (
 )
 
 from projects.access import projects_with
-from projects.admin.answering import report
-from projects.admin.scoped import ScopedAdmin
+from projects.console.answering import report
+from projects.console.scoped import ScopedAdmin
+from projects.ground.refusals import Refusal
 from projects.models import Project
-from projects.operations import BatchResult
-from projects.refusals import Refusal
 from projects.roles import Right
+from projects.verbs.recording import BatchResult
 from workflows.bundles.importing import import_bundles
 from workflows.bundles.problems import BundleError
 from workflows.bundles.schema import parse_bundle

@@ -6,8 +6,8 @@ comes back to the field of its path.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from django import forms
@@ -16,7 +16,6 @@ from django.db.models import Q
 from django.http import HttpRequest
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -24,14 +23,24 @@ from unfold.widgets import (
 )
 
 from projects.access import projects_with, scope
+from projects.ground.fields.forms import (
+    form_field,
+    from_text,
+    number_field,
+    text_area,
+    text_field,
+    to_text,
+)
 from projects.roles import Right
 from workflows.admin.choices import groups_for
+from workflows.admin.revised import RevisedForm
 from workflows.admin.rows import DependenciesField, ParametersField
 from workflows.choices import CYCLE_CHOICES, CatchUp, Priority
-from workflows.definition import DEFAULT_GROUP, DEFAULT_TIMEOUT, Retries
+from workflows.definitions.closed_references import cover_for
+from workflows.definitions.definition import DEFAULT_GROUP, DEFAULT_TIMEOUT, Retries
+from workflows.definitions.task_types import task_types
+from workflows.editing.owners import possible_owners
 from workflows.models import Task, Workflow
-from workflows.owners import possible_owners
-from workflows.task_types import ConfigField, FieldKind, task_types
 
 MOST_SUGGESTIONS = 2_000
 _WEEKDAYS = [
@@ -54,34 +63,8 @@ _SCHEDULE_CYCLES = {
 _DEFAULT_RETRIES = Retries()
 
 
-def _text(label: str, help_text: str = "", placeholder: str = "") -> forms.CharField:
-    return forms.CharField(
-        required=False,
-        label=label,
-        help_text=help_text,
-        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": placeholder}),
-    )
-
-
-def _number(label: str, help_text: str = "", placeholder: object = "") -> forms.IntegerField:
-    return forms.IntegerField(
-        required=False,
-        label=label,
-        help_text=help_text,
-        widget=UnfoldAdminIntegerFieldWidget(attrs={"placeholder": str(placeholder)}),
-    )
-
-
-def _area(rows: int, placeholder: str = "") -> UnfoldAdminTextareaWidget:
-    widget = UnfoldAdminTextareaWidget(
-        attrs={"rows": rows, "spellcheck": "false", "placeholder": placeholder}
-    )
-    widget.attrs["class"] = f"{widget.attrs['class']} tm-code-input"
-    return widget
-
-
-class BaseTaskForm(forms.ModelForm):
-    """A task's name and draft; the settings of each type are added by `_with_config`."""
+class BaseTaskForm(RevisedForm):
+    """A task's name and draft; the settings of each type are added by `task_form`."""
 
     workflow = forms.ModelChoiceField(
         Workflow.objects.none(), required=False, widget=UnfoldAdminSelectWidget
@@ -98,19 +81,19 @@ class BaseTaskForm(forms.ModelForm):
     code = forms.CharField(
         required=False,
         strip=False,
-        widget=_area(18),
+        widget=text_area(18),
         help_text="${name} stands for a parameter; anything else is left alone.",
     )
 
     schedule_cycle = forms.ChoiceField(
         label="Cycle", choices=CYCLE_CHOICES, widget=UnfoldAdminSelectWidget, initial="day"
     )
-    schedule_every = _number("Every", "Minutes (1–59) or hours (1–23).", "1")
-    schedule_from = _text("From", "Time of day.", "00:00")
-    schedule_until = _text("Until", "Time of day.", "23:59")
-    schedule_hours = _text("or at hours", "Instead of “every”: 0, 6, 12, 18.")
-    schedule_minute = _number("at minute", "Of the listed hours.", "0")
-    schedule_at = _text(
+    schedule_every = number_field("Every", "Minutes (1–59) or hours (1–23).", "1")
+    schedule_from = text_field("From", "Time of day.", "00:00")
+    schedule_until = text_field("Until", "Time of day.", "23:59")
+    schedule_hours = text_field("or at hours", "Instead of “every”: 0, 6, 12, 18.")
+    schedule_minute = number_field("at minute", "Of the listed hours.", "0")
+    schedule_at = text_field(
         "At", "Time of day; for one time the day as well: 2026-01-31 05:00.", "00:00"
     )
     schedule_weekdays = forms.MultipleChoiceField(
@@ -119,12 +102,16 @@ class BaseTaskForm(forms.ModelForm):
         choices=_WEEKDAYS,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
-    schedule_days = _text("Days of the month", "1, 15, last", "1")
-    schedule_dates = _text("Dates of the year", "Month and day: 01-01, 07-01", "01-01")
-    schedule_expression = _text("Crontab", "Minute, hour, day, month, weekday.", "30 2 * * 1-5")
-    schedule_time_zone = _text("Time zone", "Empty: the workflow's, or the project's.")
-    schedule_effective_from = _text("Effective from", "A date, or a date and time.", "2026-01-01")
-    schedule_effective_until = _text("Effective until", "Included.", "")
+    schedule_days = text_field("Days of the month", "1, 15, last", "1")
+    schedule_dates = text_field("Dates of the year", "Month and day: 01-01, 07-01", "01-01")
+    schedule_expression = text_field(
+        "Crontab", "Minute, hour, day, month, weekday.", "30 2 * * 1-5"
+    )
+    schedule_time_zone = text_field("Time zone", "Empty: the workflow's, or the project's.")
+    schedule_effective_from = text_field(
+        "Effective from", "A date, or a date and time.", "2026-01-01"
+    )
+    schedule_effective_until = text_field("Effective until", "Included.", "")
 
     depends_on = DependenciesField(
         required=False,
@@ -142,21 +129,23 @@ class BaseTaskForm(forms.ModelForm):
         "the data date, $[yyyymmddhh24miss-1/24] on the planned time.",
     )
 
-    retries_limit = _number("Retries", "", _DEFAULT_RETRIES.limit)
-    retries_interval = _number("Retry interval", "Seconds.", _DEFAULT_RETRIES.interval)
+    retries_limit = number_field("Retries", "", _DEFAULT_RETRIES.limit)
+    retries_interval = number_field("Retry interval", "Seconds.", _DEFAULT_RETRIES.interval)
     retries_backoff = forms.FloatField(
         required=False,
         label="Back-off",
         help_text="Factor from one retry to the next, 1 or more.",
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "1"}),
     )
-    retries_max_interval = _number("Longest interval", "Seconds.", _DEFAULT_RETRIES.max_interval)
-    timeout = _number("Time limit", "Seconds; at most 7 days.", DEFAULT_TIMEOUT)
+    retries_max_interval = number_field(
+        "Longest interval", "Seconds.", _DEFAULT_RETRIES.max_interval
+    )
+    timeout = number_field("Time limit", "Seconds; at most 7 days.", DEFAULT_TIMEOUT)
     priority = forms.TypedChoiceField(
         coerce=int, choices=Priority.choices, initial=5, widget=UnfoldAdminSelectWidget
     )
     resource_group = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
-    max_parallel = _number("At a time", "Executions of this task at a time; empty: no limit.")
+    max_parallel = number_field("At a time", "Executions of this task at a time; empty: no limit.")
     catch_up = forms.ChoiceField(
         label="After an outage",
         choices=CatchUp.choices,
@@ -177,7 +166,8 @@ class BaseTaskForm(forms.ModelForm):
         fields: dict[str, Any] = self.fields
         workflows = scope(Workflow.objects.select_related("project"), user, Right.DEVELOP)
         if task.pk:
-            self.initial.update(initial_of(task.draft))
+            cover = cover_for(user, [task.pk])
+            self.initial.update(initial_of(cover.covered(task.pk, task.draft)))
             self.initial["owners"] = list(task.owners.values_list("pk", flat=True))
             fields["workflow"].disabled = True
             self.initial["workflow"] = task.workflow_id
@@ -271,7 +261,7 @@ class BaseTaskForm(forms.ModelForm):
         found = {}
         for field in task_type.config:
             value = self.cleaned_data.get(config_name(task_type.name, field.name))
-            value = _read_config(field, value)
+            value = from_text(field, value)
             if value not in (None, "", [], {}):
                 found[field.name] = value
         return found
@@ -280,16 +270,11 @@ class BaseTaskForm(forms.ModelForm):
         """Return the field for a path such as "schedule.at" or "depends_on.2.task"."""
         head, _, rest = path.partition(".")
         part = rest.partition(".")[0]
-        if head == "config":
-            return config_name(self.data.get("type", ""), part), message
-        if head in ("schedule", "retries") and f"{head}_{part}" in self.fields:
-            return f"{head}_{part}", message
-        if head == "schedule":
-            return "schedule_cycle", message
+        name = field_of(path, self.data.get("type", ""))
+        if name != head or head == "owners":
+            return name, message
         if head == "depends_on" and part.isdigit():
             return head, f"Row {int(part) + 1}: {message}"
-        if head == "owners":
-            return head, message
         return head, f"{rest}: {message}" if rest else message
 
 
@@ -307,6 +292,29 @@ def _read_list(key: str, value: Any) -> list[Any]:
 def config_name(task_type: str, field: str) -> str:
     """Return the form's field of a type's setting."""
     return f"config_{task_type}_{field}"
+
+
+def field_of(path: str, task_type: str) -> str:
+    """Return the form's field for a path of a definition."""
+    head, _, rest = path.partition(".")
+    part = rest.partition(".")[0]
+    if head == "config":
+        return config_name(task_type, part)
+    if head in ("schedule", "retries") and f"{head}_{part}" in BaseTaskForm.base_fields:
+        return f"{head}_{part}"
+    return "schedule_cycle" if head == "schedule" else head
+
+
+def words_of(path: str, task_type: str) -> tuple[str, str]:
+    """Return what the form calls the field of a path, and the anchor of that field."""
+    name = field_of(path, task_type)
+    field = BaseTaskForm.base_fields.get(name)
+    head, _, rest = path.partition(".")
+    part = rest.partition(".")[0]
+    label = field.label if field and field.label else part if head == "config" else name
+    label = str(label).replace("_", " ").capitalize()
+    row = f", row {int(part) + 1}" if name == "depends_on" and part.isdigit() else ""
+    return f"{label}{row}", f"id_{name}"
 
 
 def initial_of(draft: Mapping[str, Any]) -> dict[str, Any]:
@@ -338,103 +346,19 @@ def initial_of(draft: Mapping[str, Any]) -> dict[str, Any]:
     for field in task_type.config if task_type else ():
         if field.name in draft.get("config", {}):
             value = draft["config"][field.name]
-            shown[config_name(draft["type"], field.name)] = _show_config(field, value)
+            shown[config_name(draft["type"], field.name)] = to_text(field, value)
     return shown
 
 
-def _show_config(field: ConfigField, value: Any) -> Any:
-    match field.kind:
-        case FieldKind.LIST:
-            items = value if isinstance(value, list) else [value]
-            return "\n".join(map(str, items))
-        case FieldKind.TEXTS:
-            return "\n".join(f"{name}: {text}" for name, text in value.items())
-        case FieldKind.JSON if not isinstance(value, str):
-            return json.dumps(value, ensure_ascii=False, indent=2)
-        case FieldKind.BOOLEAN:
-            return "true" if value else "false"
-        case _:
-            return value
-
-
-def _read_config(field: ConfigField, value: Any) -> Any:
-    if value in (None, ""):
-        return None
-    match field.kind:
-        case FieldKind.LIST:
-            lines = [line.strip() for line in value.splitlines() if line.strip()]
-            return [int(line) if line.isascii() and line.isdigit() else line for line in lines]
-        case FieldKind.TEXTS:
-            pairs = (line.partition(":") for line in value.splitlines() if line.strip())
-            return {name.strip(): text.strip() for name, _, text in pairs}
-        case FieldKind.JSON if value.lstrip().startswith(("{", "[")):
-            try:
-                return json.loads(value)
-            except ValueError:
-                return value  # a text that only looks like JSON
-        case FieldKind.BOOLEAN:
-            return value == "true"
-        case _:
-            return value
-
-
-def _config_field(field: ConfigField) -> forms.Field:
-    label = field.name.replace("_", " ").capitalize()
-    default = "" if field.default is None else str(field.default)
-    match field.kind:
-        case FieldKind.INTEGER:
-            return _number(label, field.help, default)
-        case FieldKind.BOOLEAN:
-            words = {True: "yes", False: "no"}
-            choices = [
-                ("", f"default ({words[bool(field.default)]})"),
-                ("true", "yes"),
-                ("false", "no"),
-            ]
-            return forms.ChoiceField(
-                required=False,
-                label=label,
-                help_text=field.help,
-                choices=choices,
-                widget=UnfoldAdminSelectWidget,
-            )
-        case FieldKind.CHOICE:
-            choices = [("", f"default ({default})"), *((one, one) for one in field.choices)]
-            return forms.ChoiceField(
-                required=False,
-                label=label,
-                help_text=field.help,
-                choices=choices,
-                widget=UnfoldAdminSelectWidget,
-            )
-        case FieldKind.LIST:
-            help_text = f"{field.help} One on a line."
-            return forms.CharField(
-                required=False, label=label, help_text=help_text, widget=_area(3)
-            )
-        case FieldKind.TEXTS:
-            help_text = f"{field.help} One on a line, as name: value."
-            return forms.CharField(
-                required=False, label=label, help_text=help_text, widget=_area(3)
-            )
-        case FieldKind.JSON:
-            return forms.CharField(
-                required=False, label=label, help_text=field.help, widget=_area(6)
-            )
-        case _:
-            return _text(label, field.help)
-
-
-def _with_config() -> type[BaseTaskForm]:
+@cache
+def task_form() -> type[BaseTaskForm]:
+    """Return the form with the settings of every type in it."""
     fields = {
-        config_name(one.name, field.name): _config_field(field)
+        config_name(one.name, field.name): form_field(field)
         for one in task_types().values()
         for field in one.config
     }
     return type("TaskForm", (BaseTaskForm,), {"__module__": __name__, **fields})
-
-
-TaskForm = _with_config()
 
 
 def config_names() -> list[str]:

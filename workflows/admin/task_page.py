@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
+from django.urls import reverse
 
-from projects import clock
-from projects.admin.extensions import entries_of, panels_of
-from projects.admin.rights import may
+from projects.console.extensions import entries_of
+from projects.console.rights import may
+from projects.ground import clock
 from projects.roles import Right
-from workflows.admin.changing_status import STATUS_VERBS
 from workflows.admin.graphs import task_graph
+from workflows.admin.task_form import words_of
 from workflows.choices import TaskStatus
-from workflows.definition import DefinitionError, TaskDefinition
+from workflows.definitions.closed_references import Cover, cover_for
+from workflows.definitions.definition import DefinitionError, TaskDefinition
+from workflows.definitions.parameter_preview import planned_times, preview_parameters
+from workflows.definitions.task_types import get_task_type
+from workflows.definitions.validation import Candidate, Problem, check_names, time_zone_of
+from workflows.definitions.version_diff import FieldDifference, diff
+from workflows.definitions.version_loading import load_definitions
 from workflows.models import Task, TaskVersion
-from workflows.parameter_preview import planned_times, preview_parameters
 from workflows.parameters.errors import ExpressionError
 from workflows.schedules import describe, next_fire
-from workflows.task_status import status_at
-from workflows.task_types import get_task_type
-from workflows.validation import time_zone_of
-from workflows.version_diff import diff
-from workflows.version_loading import load_definitions
+from workflows.status import status_at
 
 MOST_VERSIONS = 50
 NEXT_FIRES = 8
@@ -34,11 +38,11 @@ def page_context(request: HttpRequest, task: Task) -> dict[str, Any]:
     """Return what the page shows; the number of queries does not depend on the task's history."""
     now = clock.now()
     draft, faults = read_draft(task)
+    cover = cover_for(request.user, [task.pk])
     status = status_at(task, now)
     in_force = task.version.definition if task.version else None
     # What is shown of the task is what is in force; only the preview looks at the draft.
     definition = _in_force(task) if task.version else draft
-    may_operate = may(request, Right.OPERATE, task.project_id)
     task_type = get_task_type((in_force or task.draft).get("type", ""))
     return {
         "task": task,
@@ -46,11 +50,11 @@ def page_context(request: HttpRequest, task: Task) -> dict[str, Any]:
         "definition": definition,
         "faults": faults,
         "type_label": task_type.label if task_type else task.type,
-        "zone": zone_of(task),
         "schedule_text": describe(definition.schedule) if definition else "",
         "owners": list(task.owners.all()),
-        "written": task.draft if in_force is None else in_force,
-        "differences": diff(in_force, task.draft) if draft else [],
+        "written": cover.covered(task.pk, task.draft if in_force is None else in_force),
+        "differences": _diff(cover, task.pk, in_force, task.draft) if draft else [],
+        "doubts": doubts_of(request, task, draft),
         "is_submitted": task.version_id is not None,
         "versions": list(
             TaskVersion.objects.filter(task=task)
@@ -59,11 +63,7 @@ def page_context(request: HttpRequest, task: Task) -> dict[str, Any]:
             .order_by("-number")[:MOST_VERSIONS]
         ),
         "graph": task_graph(request, task),
-        "panels": panels_of(Task, task.pk),
         "may_develop": may(request, Right.DEVELOP, task.project_id),
-        "status_verbs": [
-            (verb, status in verb.effects) for verb in STATUS_VERBS.values() if may_operate
-        ],
         "entries": [
             (entry, entry.address(request, [task.pk]))
             for entry in entries_of(Task)
@@ -73,17 +73,42 @@ def page_context(request: HttpRequest, task: Task) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a field: as the form calls it, where it is, what is wrong."""
+
+    label: str
+    address: str
+    message: str
+
+
+def faults_of(task: Task, problems: Iterable[Problem]) -> list[Fault]:
+    """Return problems of a task as its form spells them."""
+    edit = reverse("admin:workflows_task_edit", args=[task.pk])
+    words = [(words_of(one.field, task.draft.get("type", "")), one.message) for one in problems]
+    return [Fault(label, f"{edit}#{anchor}", message) for (label, anchor), message in words]
+
+
+def doubts_of(request: HttpRequest, task: Task, definition: TaskDefinition | None) -> list[Fault]:
+    """Return what the draft names that is not there; in a constant number of queries."""
+    if definition is None:
+        return []
+    return faults_of(task, check_names(Candidate(task, definition), actor=request.user))
+
+
+def _diff(
+    cover: Cover, pk: int, before: Mapping[str, Any] | None, after: Mapping[str, Any]
+) -> list[FieldDifference]:
+    old = None if before is None else cover.covered(pk, before)
+    return diff(old, cover.covered(pk, after))
+
+
 def _in_force(task: Task) -> TaskDefinition | None:
     assert task.version_id is not None
     try:
         return load_definitions([task.version_id])[task.version_id]
     except DefinitionError:  # a type whose package is gone
         return None
-
-
-def zone_of(task: Task) -> str:
-    """Return the time zone in which the task's times are shown."""
-    return task.version.time_zone if task.version else time_zone_of(task)
 
 
 def read_draft(task: Task) -> tuple[TaskDefinition | None, list[tuple[str, str]]]:
@@ -106,7 +131,7 @@ def preview_context(request: HttpRequest, task: Task) -> dict[str, Any]:
             "preview_fault": f"“{written}” is not a date.",
             "preview_date": written,
         }
-    return {"task": task, "zone": zone_of(task), **_preview(task, definition, day)}
+    return {"task": task, **_preview(task, definition, day)}
 
 
 def _preview(task: Task, definition: TaskDefinition | None, day: date | None) -> dict[str, Any]:
@@ -127,7 +152,6 @@ def _preview(task: Task, definition: TaskDefinition | None, day: date | None) ->
         after = fire
     found: dict[str, Any] = {
         "preview_date": day.isoformat(),
-        "preview_zone": definition.schedule.time_zone,
         "next_fires": fires,
         "planned_on_date": planned_times(definition, day)[:48],
     }
@@ -145,11 +169,13 @@ def _preview(task: Task, definition: TaskDefinition | None, day: date | None) ->
     return found
 
 
-def diff_context(task: Task, number: int) -> dict[str, Any] | None:
+def diff_context(request: HttpRequest, task: Task, number: int) -> dict[str, Any] | None:
     """Return what version `number` changed, against the one before; 0 is the draft."""
+    cover = cover_for(request.user, [task.pk])
     if number == 0:
         before = task.version.definition if task.version else None
-        return {"task": task, "differences": diff(before, task.draft), "version": None}
+        found = _diff(cover, task.pk, before, task.draft)
+        return {"task": task, "differences": found, "version": None}
     rows = {
         version.number: version
         for version in TaskVersion.objects.filter(task=task, number__in=[number, number - 1])
@@ -160,6 +186,6 @@ def diff_context(task: Task, number: int) -> dict[str, Any] | None:
     return {
         "task": task,
         "version": rows[number],
-        "differences": diff(before, rows[number].definition),
+        "differences": _diff(cover, task.pk, before, rows[number].definition),
         "is_first": before is None,
     }

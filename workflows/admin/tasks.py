@@ -12,34 +12,44 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import action, display
+from unfold.decorators import display
 
-from projects import clock
-from projects.admin.answering import report
-from projects.admin.extensions import entry_actions
 from projects.admin.projects import project_choices
-from projects.admin.scoped import ScopedAdmin
-from projects.refusals import Refusal
+from projects.console.extensions import entry_actions
+from projects.console.verb_pages import VerbPages
+from projects.ground import clock
+from projects.ground.refusals import Refusal
+from projects.ground.showing import NOTHING, badge, link, names, when
 from projects.roles import Right
-from projects.showing import NOTHING, badge, link, names, when
-from workflows.admin.changing_status import STATUS_VERBS, confirm_status, status_view
 from workflows.admin.choices import (
     folder_choices,
     group_choices,
     owner_choices,
     workflow_choices,
 )
-from workflows.admin.task_form import TaskForm, conditional_fields, config_names
-from workflows.admin.task_page import diff_context, page_context, preview_context
+from workflows.admin.task_form import (
+    BaseTaskForm,
+    conditional_fields,
+    config_names,
+    task_form,
+)
+from workflows.admin.task_page import (
+    diff_context,
+    doubts_of,
+    faults_of,
+    page_context,
+    preview_context,
+    read_draft,
+)
 from workflows.choices import TaskStatus
-from workflows.drafts import create_task, delete_draft_task
+from workflows.editing.drafts import create_task, delete_draft_task
+from workflows.editing.tasks import update_task
 from workflows.filters import TaskFilter
 from workflows.models import Task
-from workflows.submission import SubmissionRefused, submit_tasks
-from workflows.task_editing import update_task
-from workflows.task_status import with_status
+from workflows.status import with_status
+from workflows.verbs.noun import TASKS
+from workflows.verbs.submit import SubmissionRefused, submit_tasks
 
-MOST_SUBMITTED = 2_000
 _SUBMITTED = {
     "submitted": "submitted",
     "reactivated": "submitted again, and back in operations",
@@ -48,9 +58,10 @@ _SUBMITTED = {
 
 
 @admin.register(Task)
-class TaskAdmin(ScopedAdmin):
+class TaskAdmin(VerbPages):
     """The tasks of the user's projects."""
 
+    verb_noun = TASKS
     add_right = change_right = delete_right = Right.DEVELOP
     filterset = TaskFilter
     shown_filters = {
@@ -70,7 +81,7 @@ class TaskAdmin(ScopedAdmin):
         "resource_group": group_choices,
         "owner": owner_choices,
     }
-    form = TaskForm
+    form = BaseTaskForm
     list_display = (
         "name_shown",
         "status_shown",
@@ -89,9 +100,10 @@ class TaskAdmin(ScopedAdmin):
         "project",
     )
     list_display_links = ("name_shown",)
+    phone_columns = ("name_shown", "status_shown", "workflow_shown", "next_fire")
+    empty_text = "No task yet: open a workflow and add one, or import its YAML file."
     list_before_template = "tidemill/list_before.html"
     ordering = ("workflow__name", "position", "name")
-    actions = ("submit_chosen", "start_chosen", "pause_chosen", "offline_chosen")
     fieldsets = (
         (
             None,
@@ -102,8 +114,6 @@ class TaskAdmin(ScopedAdmin):
                     "type",
                     "description",
                     "code",
-                    *config_names(),
-                    "owners",
                 )
             },
         ),
@@ -147,7 +157,15 @@ class TaskAdmin(ScopedAdmin):
             },
         ),
     )
-    conditional_fields = conditional_fields()
+
+    @property
+    def conditional_fields(self) -> dict[str, str]:
+        return conditional_fields()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Add the settings of all types, of which the page shows those of the chosen one."""
+        (title, first), *others = self.fieldsets
+        return [(title, {"fields": (*first["fields"], *config_names(), "owners")}), *others]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         rows = super().get_queryset(request)
@@ -164,13 +182,12 @@ class TaskAdmin(ScopedAdmin):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm]:
         kwargs["fields"] = ("name",)  # the others are the form's own, not the model's
-        form = super().get_form(request, obj, change=change, **kwargs)
+        form = super().get_form(request, obj, change=change, form=task_form(), **kwargs)
         return type(form.__name__, (form,), {"request": request})
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         own = [
-            path("status/<str:key>/", wrap(self.change_status), name="workflows_task_status"),
             path("<int:pk>/edit/", wrap(self.edit), name="workflows_task_edit"),
             path("<int:pk>/submit/", wrap(self.submit), name="workflows_task_submit"),
             path("<int:pk>/preview/", wrap(self.preview), name="workflows_task_preview"),
@@ -201,7 +218,7 @@ class TaskAdmin(ScopedAdmin):
 
     @display(description="Next instance", ordering="next_fire_at")
     def next_fire(self, obj: Task) -> SafeString:
-        return self._when(obj, obj.next_fire_at)
+        return when(obj.next_fire_at)
 
     @display(description="Owners")
     def owners_shown(self, obj: Task) -> SafeString:
@@ -213,57 +230,28 @@ class TaskAdmin(ScopedAdmin):
 
     @display(description="Last submission", ordering="last_submitted_at")
     def submitted(self, obj: Task) -> SafeString:
-        return self._when(obj, obj.last_submitted_at)
+        return when(obj.last_submitted_at)
 
     @display(description="First run", ordering="first_run_at")
     def first_run(self, obj: Task) -> SafeString:
-        return self._when(obj, obj.first_run_at)
+        return when(obj.first_run_at)
 
-    @display(description="Created", ordering="created_at")
+    @display(description="Created", ordering="first_submitted_at")
     def created(self, obj: Task) -> SafeString:
-        return self._when(obj, obj.created_at)
+        return when(obj.first_submitted_at)
 
     @display(description="Effective from", ordering="effective_from")
     def effective_since(self, obj: Task) -> SafeString:
-        return self._when(obj, obj.effective_from)
+        return when(obj.effective_from)
 
     @display(description="Effective until", ordering="effective_until")
     def effective_till(self, obj: Task) -> SafeString:
-        return self._when(obj, obj.effective_until)
-
-    def _when(self, obj: Task, moment: Any) -> SafeString:
-        return when(moment, obj.version.time_zone if obj.version else obj.project.time_zone)
+        return when(obj.effective_until)
 
     # --- actions -------------------------------------------------------------------------------
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return super().get_actions(request) | entry_actions(request, Task)
-
-    @action(description="Submit", permissions=["develop"])
-    def submit_chosen(self, request: HttpRequest, queryset: QuerySet) -> None:
-        ids = list(queryset.order_by().values_list("pk", flat=True)[:MOST_SUBMITTED])
-        result = self.attempt(request, submit_tasks, task_ids=ids)
-        if result is not None:
-            report(request, result, "submitted", "task")
-
-    @action(description="Start …", permissions=["operate"])
-    def start_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "start", queryset)
-
-    @action(description="Pause …", permissions=["operate"])
-    def pause_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "pause", queryset)
-
-    @action(description="Take offline …", permissions=["operate"])
-    def offline_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._confirm(request, "offline", queryset)
-
-    def _confirm(self, request: HttpRequest, key: str, queryset: QuerySet) -> HttpResponse:
-        ids = queryset.order_by().values_list("pk", flat=True)
-        return confirm_status(self, request, STATUS_VERBS[key], ids)
-
-    def change_status(self, request: HttpRequest, key: str) -> HttpResponse:
-        return status_view(self, request, key)
 
     # --- the page of one -----------------------------------------------------------------------
 
@@ -278,7 +266,9 @@ class TaskAdmin(ScopedAdmin):
 
     def _task_page(self, request: HttpRequest, task: Task, **context: Any) -> HttpResponse:
         found = {"opts": self.opts, "original": task, **page_context(request, task), **context}
-        return self.page(request, "workflows/task.html", task.name, found)
+        buttons = self.buttons(request, task.pk, task.project_id, found["status"])
+        found["buttons"] = [one for one in buttons if one["verb"] is not submit_tasks]
+        return self.page(request, "workflows/task.html", task.name, found, of=task)
 
     def edit(self, request: HttpRequest, pk: int) -> HttpResponse:
         self.require_object(request, pk, Right.DEVELOP)
@@ -291,9 +281,11 @@ class TaskAdmin(ScopedAdmin):
             return HttpResponseRedirect(self.url("change", pk))
         comment = request.POST.get("comment", "").strip()
         try:
-            result = submit_tasks(actor=request.user, task_ids=[pk], comment=comment)
+            result = submit_tasks(actor=request.user, ids=[pk], comment=comment)
         except SubmissionRefused as refusal:
-            return self._task_page(request, task, problems=refusal.problems, comment=comment)
+            return self._task_page(
+                request, task, problems=faults_of(task, refusal.problems), comment=comment
+            )
         except Refusal as refusal:
             self.message_user(request, refusal.detail, "error")
         else:
@@ -308,7 +300,7 @@ class TaskAdmin(ScopedAdmin):
     def version(self, request: HttpRequest, pk: int, number: int) -> HttpResponse:
         """What a version changed; number 0 is the draft. A part of the page."""
         task = self.require_object(request, pk)
-        context = diff_context(task, number)
+        context = diff_context(request, task, number)
         if context is None:
             raise Http404
         return render(request, "workflows/version.html", context)
@@ -326,7 +318,7 @@ class TaskAdmin(ScopedAdmin):
         )
 
     def update(self, request: HttpRequest, obj: Any, form: Any) -> None:
-        data, changed = form.cleaned_data, set(form.changed_data)
+        data, changed = form.cleaned_data, form.edited
         owners = [user.pk for user in data["owners"]] if "owners" in changed else None
         update_task(
             actor=request.user,
@@ -334,6 +326,7 @@ class TaskAdmin(ScopedAdmin):
             name=data["name"] if "name" in changed else None,
             draft=form.draft() if changed - {"name", "owners"} else None,
             owner_ids=owners,
+            revision=form.based_on if changed else None,
         )
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
@@ -342,8 +335,14 @@ class TaskAdmin(ScopedAdmin):
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
     ) -> HttpResponse:
-        return HttpResponseRedirect(self.url("change", obj.pk))
+        return self.response_change(request, obj)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         self.message_user(request, "The draft was saved; submit it to put it into force.")
+        task = self.get_object(request, str(obj.pk))
+        definition, _ = read_draft(task)
+        for doubt in doubts_of(request, task, definition):
+            text = 'As it is, it would be refused: <a class="tm-link" href="{}">{}</a>: {}'
+            told = format_html(text, doubt.address, doubt.label, doubt.message)
+            self.message_user(request, told, "warning")
         return HttpResponseRedirect(self.url("change", obj.pk))

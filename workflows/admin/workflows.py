@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.core.paginator import Paginator
+from django.db.models import Count, Max, Min, Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models.lookups import Exact
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
@@ -20,34 +23,44 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
-from projects import clock
 from projects.access import projects_with, scope
-from projects.admin.answering import report
-from projects.admin.extensions import entries_of, entry_actions
 from projects.admin.projects import project_choices
-from projects.admin.rights import may
-from projects.admin.scoped import ScopedAdmin
+from projects.console.answering import report
+from projects.console.extensions import entries_of, entry_actions, facts_of
+from projects.console.rights import may
+from projects.console.verb_pages import VerbPages
+from projects.ground import clock
+from projects.ground.showing import NOTHING, names, tone_of, when
 from projects.models import Project
 from projects.roles import Right
-from projects.showing import NOTHING, names, tone_of, when
-from workflows.admin.changing_status import STATUS_VERBS, confirm_status
 from workflows.admin.choices import folder_choices, owner_choices
 from workflows.admin.graphs import workflow_graph
 from workflows.admin.importing import import_view
+from workflows.admin.revised import RevisedForm
 from workflows.bundles.exporting import export_workflows
 from workflows.choices import TaskStatus
+from workflows.editing.deleting import delete_draft_workflow
+from workflows.editing.owners import possible_owners
+from workflows.editing.workflows import create_workflow, update_workflow
 from workflows.filters import WorkflowFilter
-from workflows.models import Folder, Task, Workflow
-from workflows.owners import possible_owners
-from workflows.submission import submit_workflow
-from workflows.task_status import status_at
-from workflows.workflow_deletion import delete_draft_workflow
-from workflows.workflow_editing import create_workflow, update_workflow
+from workflows.models import Folder, TaskVersion, Workflow
+from workflows.status import effective_status, status_at
+from workflows.verbs.noun import WORKFLOWS
+from workflows.verbs.submit import submit_tasks
 
 MOST_EXPORTED = 500
+TASKS_A_PAGE = 50
+# How many tasks there are of each status, in this order.
+_COUNTED = (
+    TaskStatus.SCHEDULING,
+    TaskStatus.PAUSED,
+    TaskStatus.INVALID,
+    TaskStatus.OFFLINE,
+    TaskStatus.DRAFT,
+)
 
 
-class WorkflowForm(forms.ModelForm):
+class WorkflowForm(RevisedForm):
     """A workflow's settings; its project is chosen once."""
 
     project = forms.ModelChoiceField(Project.objects.none(), widget=UnfoldAdminSelectWidget)
@@ -109,9 +122,10 @@ class WorkflowForm(forms.ModelForm):
 
 
 @admin.register(Workflow)
-class WorkflowAdmin(ScopedAdmin):
+class WorkflowAdmin(VerbPages):
     """The workflows of the user's projects."""
 
+    verb_noun = WORKFLOWS
     add_right = change_right = delete_right = Right.DEVELOP
     filterset = WorkflowFilter
     shown_filters = {"project": "Project", "folder": "Folder", "owner": "Owner"}
@@ -132,26 +146,15 @@ class WorkflowAdmin(ScopedAdmin):
         "first_submission",
         "last_submission",
     )
+    phone_columns = ("name", "project", "tasks_shown")
+    empty_text = "No workflow yet: add one, or import its YAML file."
     list_before_template = "tidemill/list_before.html"
     ordering = ("project__name", "name")
-    actions = (
-        "submit_chosen",
-        "start_chosen",
-        "pause_chosen",
-        "offline_chosen",
-        "export_chosen",
-    )
+    actions = ("export_chosen",)
     actions_list = ("import_file",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        expired = Q(tasks__effective_until__lt=clock.now())
-        counts = {
-            "drafts": Q(tasks__status=TaskStatus.DRAFT),
-            "scheduling": Q(tasks__status=TaskStatus.SCHEDULING) & ~expired,
-            "paused": Q(tasks__status=TaskStatus.PAUSED) & ~expired,
-            "offline": Q(tasks__status=TaskStatus.OFFLINE),
-            "invalid": Q(tasks__status__in=["SCHEDULING", "PAUSED"]) & expired,
-        }
+        status = effective_status(clock.now(), path="tasks__")
         return (
             super()
             .get_queryset(request)
@@ -161,7 +164,10 @@ class WorkflowAdmin(ScopedAdmin):
                 first_submitted=Min("tasks__first_submitted_at"),
                 last_submitted=Max("tasks__last_submitted_at"),
                 task_total=Count("tasks"),
-                **{name: Count("tasks", filter=one) for name, one in counts.items()},
+                **{
+                    f"{one.name.lower()}_total": Count("tasks", filter=Exact(status, one.value))
+                    for one in _COUNTED
+                },
             )
         )
 
@@ -193,27 +199,21 @@ class WorkflowAdmin(ScopedAdmin):
 
     @display(description="Tasks", ordering="task_total")
     def tasks_shown(self, obj: Any) -> SafeString:
-        parts = [
-            ("SCHEDULING", obj.scheduling, "scheduling"),
-            ("PAUSED", obj.paused, "paused"),
-            ("INVALID", obj.invalid, "invalid"),
-            ("OFFLINE", obj.offline, "offline"),
-            ("DRAFT", obj.drafts, "draft"),
-        ]
+        parts = [(one, getattr(obj, f"{one.name.lower()}_total")) for one in _COUNTED]
         chips = format_html_join(
             " ",
             '<span class="tm-badge tm-tone-{}">{} {}</span>',
-            ((tone_of(status), number, word) for status, number, word in parts if number),
+            ((tone_of(one), number, one.label.lower()) for one, number in parts if number),
         )
         return format_html("{} {}", f"{obj.task_total:,}", chips)
 
     @display(description="First submission", ordering="first_submitted")
     def first_submission(self, obj: Any) -> SafeString:
-        return when(obj.first_submitted, obj.project.time_zone)
+        return when(obj.first_submitted)
 
     @display(description="Last submission", ordering="last_submitted")
     def last_submission(self, obj: Any) -> SafeString:
-        return when(obj.last_submitted, obj.project.time_zone)
+        return when(obj.last_submitted)
 
     # --- actions -------------------------------------------------------------------------------
 
@@ -221,41 +221,14 @@ class WorkflowAdmin(ScopedAdmin):
         actions = super().get_actions(request)
         return actions | entry_actions(request, Workflow)
 
-    @action(description="Submit all tasks", permissions=["develop"])
-    def submit_chosen(self, request: HttpRequest, queryset: QuerySet) -> None:
-        for pk in queryset.order_by("pk").values_list("pk", flat=True)[:MOST_EXPORTED]:
-            self._submit(request, pk, "")
-
-    @action(description="Start tasks …", permissions=["operate"])
-    def start_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._status(request, "start", queryset)
-
-    @action(description="Pause tasks …", permissions=["operate"])
-    def pause_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._status(request, "pause", queryset)
-
-    @action(description="Take tasks offline …", permissions=["operate"])
-    def offline_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        return self._status(request, "offline", queryset)
-
     @action(description="Export as YAML")
     def export_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
         ids = list(queryset.order_by("name").values_list("pk", flat=True)[:MOST_EXPORTED])
-        return _as_file("workflows.yaml", export_workflows(ids).values())
+        return _as_file("workflows.yaml", export_workflows(ids, actor=request.user).values())
 
     @action(description="Import YAML …", icon="upload_file", permissions=["develop"])
     def import_file(self, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:workflows_workflow_import"))
-
-    def _status(self, request: HttpRequest, key: str, queryset: QuerySet) -> HttpResponse:
-        tasks = Task.objects.filter(workflow__in=queryset.order_by().values("pk"))
-        ids = list(tasks.exclude(status=TaskStatus.DRAFT).values_list("pk", flat=True))
-        return confirm_status(self, request, STATUS_VERBS[key], ids)
-
-    def _submit(self, request: HttpRequest, pk: int, comment: str) -> None:
-        result = self.attempt(request, submit_workflow, workflow_id=pk, comment=comment)
-        if result is not None:
-            report(request, result, "submitted", "task")
 
     # --- pages ---------------------------------------------------------------------------------
 
@@ -270,12 +243,18 @@ class WorkflowAdmin(ScopedAdmin):
 
     def export(self, request: HttpRequest, pk: int) -> HttpResponse:
         workflow = self.require_object(request, pk)
-        return _as_file(f"{workflow.name}.yaml", export_workflows([pk]).values())
+        return _as_file(
+            f"{workflow.name}.yaml", export_workflows([pk], actor=request.user).values()
+        )
 
     def submit(self, request: HttpRequest, pk: int) -> HttpResponse:
         self.require_object(request, pk)
         if request.method == "POST":
-            self._submit(request, pk, request.POST.get("comment", "").strip())
+            comment = request.POST.get("comment", "").strip()
+            submit = partial(submit_tasks.on, WORKFLOWS)
+            result = self.attempt(request, submit, ids=[pk], comment=comment)
+            if result is not None:
+                report(request, result, submit_tasks.done, "task")
         return HttpResponseRedirect(self.url("change", pk))
 
     def change_view(
@@ -287,31 +266,34 @@ class WorkflowAdmin(ScopedAdmin):
     ) -> HttpResponse:
         workflow = self.require_object(request, object_id)
         now = clock.now()
-        tasks = list(
-            workflow.tasks.select_related("resource_group", "version", "workflow").defer(
-                "version__definition"
-            )
-        )
-        may_operate = may(request, Right.OPERATE, workflow.project_id)
+        tasks = list(workflow.tasks.select_related("workflow").defer("draft"))
+        page = Paginator(tasks, TASKS_A_PAGE).get_page(request.GET.get("page"))
+        versions = Prefetch("version", TaskVersion.objects.defer("definition"))
+        shown = list(page)
+        prefetch_related_objects(shown, versions, "resource_group")
         context = {
             "opts": self.opts,
             "original": workflow,
             "workflow": workflow,
             "zone": workflow.time_zone or workflow.project.time_zone,
-            "rows": [(task, status_at(task, now)) for task in tasks],
+            "page": page,
+            "rows": [(task, status_at(task, now)) for task in shown],
             "graph": workflow_graph(request, tasks),
             "owners": list(workflow.owners.all()),
+            "added_facts": facts_of(Workflow, workflow.pk),
             "may_develop": may(request, Right.DEVELOP, workflow.project_id),
-            "may_operate": may_operate,
-            "status_verbs": STATUS_VERBS.values(),
-            "task_ids": ",".join(str(task.pk) for task in tasks if task.status != TaskStatus.DRAFT),
+            "buttons": [
+                one
+                for one in self.buttons(request, workflow.pk, workflow.project_id, None)
+                if tasks and one["verb"] is not submit_tasks
+            ],
             "entries": [
                 (entry, entry.address(request, [workflow.pk]))
                 for entry in entries_of(Workflow)
                 if may(request, entry.right, workflow.project_id)
             ],
         }
-        return self.page(request, "workflows/workflow.html", workflow.name, context)
+        return self.page(request, "workflows/workflow.html", workflow.name, context, of=workflow)
 
     # --- saving --------------------------------------------------------------------------------
 
@@ -327,10 +309,12 @@ class WorkflowAdmin(ScopedAdmin):
 
     def update(self, request: HttpRequest, obj: Any, form: Any) -> None:
         sources = {"folder": "folder_id", "owners": "owner_ids"}
-        changed = {sources.get(name, name) for name in form.changed_data}
+        changed = {sources.get(name, name) for name in form.edited}
         values: Any = {name: value for name, value in form.values().items() if name in changed}
         if values:
-            update_workflow(actor=request.user, workflow_id=obj.pk, changes=values)
+            update_workflow(
+                actor=request.user, workflow_id=obj.pk, changes=values, revision=form.based_on
+            )
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         delete_draft_workflow(actor=request.user, workflow_id=obj.pk)

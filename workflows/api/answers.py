@@ -8,6 +8,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from workflows.choices import CYCLE_CHOICES, OFFSET_CHOICES, SCOPE_CHOICES, TaskStatus
+from workflows.definitions.closed_references import Cover
+from workflows.editing.revisions import revision_of
 from workflows.models import Dependency, Folder, Task, TaskVersion, Workflow
 
 
@@ -18,18 +20,27 @@ class NamedObject(serializers.Serializer):
     name = serializers.CharField()
 
 
+REVISION_HELP = "Send it with a change: 409 when somebody else was faster."
+
+
 class FolderAnswer(serializers.ModelSerializer):
     """A folder."""
 
+    revision = serializers.SerializerMethodField(help_text=REVISION_HELP)
+
     class Meta:
         model = Folder
-        fields = ["id", "project", "parent", "name", "path"]
+        fields = ["id", "project", "parent", "name", "path", "revision"]
+
+    def get_revision(self, folder: Folder) -> str:
+        return revision_of(folder)
 
 
 class WorkflowAnswer(serializers.ModelSerializer):
     """A workflow, and how its tasks stand."""
 
     project = NamedObject()
+    revision = serializers.SerializerMethodField(help_text=REVISION_HELP)
     folder_path = serializers.CharField(source="folder.path", default="")
     owners = serializers.SerializerMethodField()
     created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
@@ -54,7 +65,11 @@ class WorkflowAnswer(serializers.ModelSerializer):
             "created_by",
             "created_at",
             "updated_at",
+            "revision",
         ]
+
+    def get_revision(self, workflow: Workflow) -> str:
+        return revision_of(workflow)
 
     def get_owners(self, workflow: Workflow) -> list[str]:
         return [user.get_username() for user in workflow.owners.all()]
@@ -94,6 +109,13 @@ class TaskAnswer(serializers.ModelSerializer):
         source="resource_group.name", default=None, allow_null=True
     )
     owners = serializers.SerializerMethodField()
+    first_run_at = serializers.DateTimeField(
+        allow_null=True, help_text="The start of its first scheduled instance; plans do not count."
+    )
+    created_at = serializers.DateTimeField(
+        source="first_submitted_at", allow_null=True, help_text="Its first submission."
+    )
+    drafted_at = serializers.DateTimeField(source="created_at")
 
     class Meta:
         model = Task
@@ -116,11 +138,12 @@ class TaskAnswer(serializers.ModelSerializer):
             "max_parallel",
             "next_fire_at",
             "generated_until",
-            "first_submitted_at",
+            "generation_error",
             "last_submitted_at",
             "first_run_at",
             "owners",
             "created_at",
+            "drafted_at",
             "updated_at",
         ]
 
@@ -131,10 +154,19 @@ class TaskAnswer(serializers.ModelSerializer):
 class TaskDetail(TaskAnswer):
     """A task with its draft."""
 
-    draft = serializers.DictField(help_text="The definition as it is being edited.")
+    draft = serializers.SerializerMethodField(help_text="The definition as it is being edited.")
+    revision = serializers.SerializerMethodField(help_text=REVISION_HELP)
 
     class Meta(TaskAnswer.Meta):
-        fields = [*TaskAnswer.Meta.fields, "draft"]
+        fields = [*TaskAnswer.Meta.fields, "draft", "revision"]
+
+    def get_revision(self, task: Task) -> str:
+        return revision_of(task)
+
+    @extend_schema_field(serializers.DictField())
+    def get_draft(self, task: Task) -> dict[str, Any]:
+        cover: Cover = self.context["cover"]
+        return cover.covered(task.pk, task.draft)
 
 
 class VersionAnswer(serializers.ModelSerializer):
@@ -162,10 +194,15 @@ class VersionAnswer(serializers.ModelSerializer):
 class VersionDetail(VersionAnswer):
     """A version with its definition."""
 
-    definition = serializers.DictField()
+    definition = serializers.SerializerMethodField()
 
     class Meta(VersionAnswer.Meta):
         fields = [*VersionAnswer.Meta.fields, "definition"]
+
+    @extend_schema_field(serializers.DictField())
+    def get_definition(self, version: TaskVersion) -> dict[str, Any]:
+        cover: Cover = self.context["cover"]
+        return cover.covered(version.task_id, version.definition)
 
 
 class FieldDifferenceAnswer(serializers.Serializer):
@@ -240,14 +277,13 @@ class DependencyAnswer(serializers.ModelSerializer):
         return self._end(dependency.downstream)
 
     def _end(self, task: Task) -> dict[str, Any]:
-        visible = task.project_id in self.context["seen"]
-        return {
-            "visible": visible,
-            "id": task.pk,
-            "name": task.name if visible else "",
-            "workflow": task.workflow.name if visible else "",
-            "project": task.project_id if visible else None,
-        }
+        shown = self.context["sight"].facts(
+            task.project_id,
+            name=task.name,
+            workflow=task.workflow.name,
+            project=task.project_id,
+        )
+        return {"id": task.pk, **shown}
 
 
 class ImportedAnswer(serializers.Serializer):

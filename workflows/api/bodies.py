@@ -8,22 +8,32 @@ from typing import Any
 
 from rest_framework import serializers
 
-from projects.api.batch import BatchBody
-from projects.api.fields import (
+from projects.ground.refusals import Invalid
+from projects.models import Project
+from projects.rest.fields import (
     Body,
     FlagField,
     IdField,
-    MappingField,
     TextField,
     VisibleField,
 )
-from projects.models import Project
-from projects.refusals import Invalid
+from workflows.api.definition_schema import DefinitionField
 from workflows.bundles.reading import MAX_SIZE
+from workflows.editing.owners import possible_owners
 from workflows.models import Workflow
-from workflows.owners import possible_owners
 
 FIRST_DATE, LAST_DATE = date(1970, 1, 1), date(2199, 12, 31)
+
+
+class RevisionBody(Body):
+    """What a change is based on."""
+
+    revision = TextField(
+        max_length=64,
+        required=False,
+        help_text="As it was read: 409 `changed_meanwhile`, with a diff at each field, when it is "
+        "not the present one any more.",
+    )
 
 
 class OwnersField(serializers.ListField):
@@ -42,6 +52,10 @@ class FolderChanges(Body):
     parent = IdField(  # type: ignore[assignment]
         required=False, allow_null=True, help_text="Null: the project's root."
     )
+
+
+class FolderPatch(FolderChanges, RevisionBody):
+    """A change of a folder."""
 
 
 class NewFolder(FolderChanges):
@@ -63,6 +77,10 @@ class WorkflowChangesBody(Body):
     owners = OwnersField()
 
 
+class WorkflowPatch(WorkflowChangesBody, RevisionBody):
+    """A change of a workflow."""
+
+
 class NewWorkflow(WorkflowChangesBody):
     """A workflow to be made; without owners it is its maker's."""
 
@@ -80,32 +98,24 @@ class ImportBody(Body):
     comment = TextField(max_length=256, default="", allow_blank=True)
 
 
-class SubmitBody(Body):
-    """A remark on a submission."""
-
-    comment = TextField(max_length=256, default="", allow_blank=True)
-
-
-class BatchSubmitBody(BatchBody):
-    """Which tasks to submit together, all or nothing."""
-
-    comment = TextField(max_length=256, default="", allow_blank=True)
-
-
 class TaskChanges(Body):
     """What may change of a task; its definition as a whole."""
 
     name = TextField(max_length=100, required=False)
-    definition = MappingField(required=False, help_text="As in a workflow file's tasks.")
+    definition = DefinitionField(required=False)
     owners = OwnersField()
 
 
+class TaskPatch(TaskChanges, RevisionBody):
+    """A change of a task."""
+
+
 class NewTaskBody(TaskChanges):
-    """A task to be made; without owners it is its workflow's owners'."""
+    """A task to be made; without owners it is its maker's."""
 
     workflow = VisibleField(Workflow)
     name = TextField(max_length=100)
-    definition = MappingField(help_text="As in a workflow file's tasks.")
+    definition = DefinitionField()
 
 
 class ParametersBody(Body):
@@ -113,7 +123,7 @@ class ParametersBody(Body):
 
     data_date = serializers.DateField(required=False)
     scheduled_at = serializers.DateTimeField(required=False, help_text="With an offset.")
-    definition = MappingField(
+    definition = DefinitionField(
         required=False, help_text="Instead of the draft: one that is not saved."
     )
     overrides = serializers.DictField(

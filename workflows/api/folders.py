@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from projects.api.idempotency import KEY_PARAMETER, idempotent
-from projects.api.scoped import ListRead
+from projects.rest.idempotency import KEY_PARAMETER, idempotent
+from projects.rest.scoped import ListRead
 from workflows.api.answers import FolderAnswer
-from workflows.api.bodies import FolderChanges, NewFolder
+from workflows.api.bodies import FolderPatch, NewFolder
+from workflows.editing.folders import (
+    FolderChanges,
+    create_folder,
+    delete_folder,
+    update_folder,
+)
 from workflows.filters import FolderFilter
-from workflows.folders import create_folder, delete_folder, move_folder, rename_folder
 from workflows.models import Folder
 
 
@@ -40,16 +44,21 @@ class FolderViewSet(ListRead):
         )
         return self.answer(folder, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=FolderChanges, responses=FolderAnswer)
-    @transaction.atomic
+    @extend_schema(request=FolderPatch, responses=FolderAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Rename or move a folder, with all that is in it."""
-        body = self.body(FolderChanges)
-        folder = self.get_object()
+        body = self.body(FolderPatch)
+        changes = FolderChanges()
         if "parent" in body:
-            move_folder(actor=request.user, folder_id=folder.pk, parent_id=body["parent"])
+            changes["parent_id"] = body["parent"]
         if "name" in body:
-            rename_folder(actor=request.user, folder_id=folder.pk, name=body["name"])
+            changes["name"] = body["name"]
+        folder = update_folder(
+            actor=request.user,
+            folder_id=self.get_object().pk,
+            changes=changes,
+            revision=body.get("revision"),
+        )
         return self.answer(folder)
 
     @extend_schema(responses={204: None})

@@ -7,10 +7,11 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from projects.access import projects_with
-from projects.api.keyset import LongPagination
-from projects.api.scoped import ListRead
+from projects.access import projects_with, sight
+from projects.rest.keyset import LongPagination
+from projects.rest.scoped import ListRead
 from workflows.api.answers import DependencyAnswer, VersionAnswer, VersionDetail
+from workflows.definitions.closed_references import cover_for
 from workflows.filters import DependencyFilter, TaskVersionFilter
 from workflows.models import Dependency, TaskVersion
 
@@ -30,6 +31,11 @@ class VersionViewSet(ListRead):
 
     def shown(self, rows: QuerySet[TaskVersion]) -> QuerySet[TaskVersion]:
         return rows.defer("definition") if self.action == "list" else rows
+
+    def facts_of(self, rows: Sequence[TaskVersion]) -> dict[str, Any]:
+        if self.action == "list":
+            return {}
+        return {"cover": cover_for(self.request.user, [version.task_id for version in rows])}
 
 
 class DependencyViewSet(ListRead):
@@ -52,4 +58,4 @@ class DependencyViewSet(ListRead):
         return related.defer("upstream__draft", "downstream__draft")
 
     def facts_of(self, rows: Sequence[Dependency]) -> dict[str, Any]:
-        return {"seen": set(projects_with(self.request.user).values_list("pk", flat=True))}
+        return {"sight": sight(self.request.user)}

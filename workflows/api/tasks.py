@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,13 +15,12 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from projects import clock
-from projects.api.batch import BatchAnswer, BatchBody, batch_answer, chosen_ids, raise_refusal
-from projects.api.idempotency import KEY_PARAMETER, idempotent
-from projects.api.keyset import LongPagination
-from projects.api.scoped import ListRead
-from projects.operations import BatchResult
-from projects.refusals import Invalid
+from projects.ground import clock
+from projects.ground.refusals import Invalid, Outdated
+from projects.rest.idempotency import KEY_PARAMETER, idempotent
+from projects.rest.keyset import LongPagination
+from projects.rest.scoped import ListRead
+from projects.rest.verbs import with_verbs
 from workflows.api.answers import (
     DiffAnswer,
     FiresAnswer,
@@ -32,36 +31,37 @@ from workflows.api.answers import (
     VersionDetail,
 )
 from workflows.api.bodies import (
-    BatchSubmitBody,
     NewTaskBody,
     ParametersBody,
-    SubmitBody,
-    TaskChanges,
+    TaskPatch,
     read_instant,
     read_owner_ids,
 )
-from workflows.definition import TaskDefinition
-from workflows.drafts import create_task, delete_draft_task, read_draft
+from workflows.definitions.closed_references import cover_for
+from workflows.definitions.definition import TaskDefinition
+from workflows.definitions.parameter_preview import preview_parameters
+from workflows.definitions.validation import time_zone_of
+from workflows.definitions.version_diff import diff
+from workflows.editing.drafts import create_task, delete_draft_task, read_draft, read_written
+from workflows.editing.tasks import update_task
 from workflows.filters import TaskFilter
 from workflows.models import Task, TaskVersion, Workflow
-from workflows.parameter_preview import preview_parameters
 from workflows.parameters.errors import ExpressionError
 from workflows.schedules import data_time, describe, next_fire
-from workflows.submission import submit_tasks
-from workflows.task_editing import update_task
-from workflows.task_status import pause, start, take_offline, with_status
-from workflows.validation import time_zone_of
-from workflows.version_diff import diff
+from workflows.status import with_status
+from workflows.verbs.noun import TASKS
 
 MOST_FIRES = 100
 _NUMBER = OpenApiParameter("number", int, OpenApiParameter.PATH, description="From 1.")
 
 
+@with_verbs(TASKS)
 class TaskViewSet(ListRead):
     """The tasks of the user's projects."""
 
     noun, nouns = "task", "tasks"
     queryset = Task.objects.all()
+    detail_class = TaskDetail
     filterset_class = TaskFilter
     pagination_class = LongPagination
     ordering_fields = {
@@ -76,12 +76,13 @@ class TaskViewSet(ListRead):
         "first_run_at": ("first_run_at",),
         "effective_from": ("effective_from",),
         "effective_until": ("effective_until",),
-        "created_at": ("created_at",),
+        "created_at": ("first_submitted_at",),
+        "drafted_at": ("created_at",),
     }
     ordering = "id"
 
     def get_serializer_class(self) -> Any:
-        return TaskAnswer if self.action == "list" else TaskDetail
+        return TaskAnswer if self.action == "list" else self.detail_class
 
     def shown(self, rows: QuerySet[Task]) -> QuerySet[Task]:
         users = get_user_model().objects.only("username").order_by("username")
@@ -92,6 +93,11 @@ class TaskViewSet(ListRead):
             .defer(*unread)
             .prefetch_related(Prefetch("owners", users))
         )
+
+    def facts_of(self, rows: Sequence[Task]) -> dict[str, Any]:
+        if self.action == "list":
+            return {}
+        return {"cover": cover_for(self.request.user, [task.pk for task in rows])}
 
     @extend_schema(request=NewTaskBody, responses={201: TaskDetail}, parameters=[KEY_PARAMETER])
     @idempotent
@@ -115,14 +121,14 @@ class TaskViewSet(ListRead):
             )
         return self.answer(task, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=TaskChanges, responses=TaskDetail)
+    @extend_schema(request=TaskPatch, responses=TaskDetail)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a task's draft, name or owners.
 
         What is in operations stays as it is until the next submission.
         """
         task = self.find(self.get_queryset())
-        body = self.body(TaskChanges)
+        body = self.body(TaskPatch)
         owners = body.get("owners")
         if owners is not None:
             owners = read_owner_ids(task.project_id, owners)
@@ -133,6 +139,7 @@ class TaskViewSet(ListRead):
                 name=body.get("name"),
                 draft=body.get("definition"),
                 owner_ids=owners,
+                revision=body.get("revision"),
             )
         return self.answer(task)
 
@@ -141,59 +148,6 @@ class TaskViewSet(ListRead):
         """Delete a task that was never submitted."""
         delete_draft_task(actor=request.user, task_id=self.pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-    @extend_schema(request=SubmitBody, responses=TaskDetail)
-    @action(detail=True, methods=["post"])
-    def submit(self, request: Request, pk: str) -> Response:
-        """Submit a task: its draft becomes a version and goes into operations."""
-        comment = self.body(SubmitBody)["comment"]
-        submit_tasks(actor=request.user, task_ids=[self.pk], comment=comment)
-        return self.answer_address()
-
-    @extend_schema(request=None, responses=TaskDetail)
-    @action(detail=True, methods=["post"])
-    def start(self, request: Request, pk: str) -> Response:
-        """Start a paused task."""
-        return self.operate(start)
-
-    @extend_schema(request=None, responses=TaskDetail)
-    @action(detail=True, methods=["post"])
-    def pause(self, request: Request, pk: str) -> Response:
-        """Pause a task: no new instances."""
-        return self.operate(pause)
-
-    @extend_schema(request=None, responses=TaskDetail)
-    @action(detail=True, methods=["post"])
-    def offline(self, request: Request, pk: str) -> Response:
-        """Take a task offline."""
-        return self.operate(take_offline)
-
-    @extend_schema(request=BatchSubmitBody, responses=BatchAnswer)
-    @action(detail=False, methods=["post"], url_path="batch/submit")
-    def batch_submit(self, request: Request) -> Response:
-        """Submit many tasks, together or not at all."""
-        body = self.body(BatchSubmitBody)
-        comment = body.pop("comment")
-        ids = self.chosen(body)
-        return batch_answer(submit_tasks(actor=request.user, task_ids=ids, comment=comment))
-
-    @extend_schema(request=BatchBody, responses=BatchAnswer)
-    @action(detail=False, methods=["post"], url_path="batch/start")
-    def batch_start(self, request: Request) -> Response:
-        """Start many paused tasks."""
-        return self.operate_many(start)
-
-    @extend_schema(request=BatchBody, responses=BatchAnswer)
-    @action(detail=False, methods=["post"], url_path="batch/pause")
-    def batch_pause(self, request: Request) -> Response:
-        """Pause many tasks."""
-        return self.operate_many(pause)
-
-    @extend_schema(request=BatchBody, responses=BatchAnswer)
-    @action(detail=False, methods=["post"], url_path="batch/offline")
-    def batch_offline(self, request: Request) -> Response:
-        """Take many tasks offline."""
-        return self.operate_many(take_offline)
 
     @extend_schema(responses=VersionAnswer(many=True), filters=False)
     @action(detail=True)
@@ -208,7 +162,9 @@ class TaskViewSet(ListRead):
     @action(detail=True, url_path=r"versions/(?P<number>\d{1,9})")
     def version(self, request: Request, pk: str, number: str) -> Response:
         """Read one version of a task."""
-        return Response(VersionDetail(self.find_version(int(number))).data)
+        version = self.find_version(int(number))
+        cover = cover_for(request.user, [version.task_id])
+        return Response(VersionDetail(version, context={"cover": cover}).data)
 
     @extend_schema(
         responses=DiffAnswer,
@@ -225,7 +181,11 @@ class TaskViewSet(ListRead):
         if not (against.isascii() and against.isdigit() and len(against) <= 9):
             raise ValidationError({"against": ["Must be the number of a version."]})
         before = None if against == "0" else self.find_version(int(against))
-        differences = diff(before.definition if before else None, after.definition)
+        cover = cover_for(request.user, [after.task_id])
+        differences = diff(
+            cover.covered(before.task_id, before.definition) if before else None,
+            cover.covered(after.task_id, after.definition),
+        )
         answer = {
             "before": before.number if before else None,
             "after": after.number,
@@ -283,7 +243,9 @@ class TaskViewSet(ListRead):
     def definition_of(self, task: Task, unsaved: Any) -> TaskDefinition:
         """Return the definition that is asked about: one that is not saved, or the draft."""
         with faults_of_definition():
-            return read_draft(task.draft if unsaved is None else unsaved, time_zone_of(task))
+            if unsaved is None:
+                return read_draft(task.draft, time_zone_of(task))
+            return read_written(unsaved, task=task, actor=self.request.user)
 
     def find_version(self, number: int) -> TaskVersion:
         """Return a version of the task of the address; raise NotFound."""
@@ -294,35 +256,18 @@ class TaskViewSet(ListRead):
             raise NotFound(f"The task has no version {number}.")
         return version
 
-    def chosen(self, body: dict[str, Any]) -> list[int]:
-        """Return the ids of the tasks that a body names."""
-        return chosen_ids(
-            body, rows=self.get_queryset(), filterset_class=TaskFilter, request=self.request
-        )
-
-    def operate(self, verb: Callable[..., BatchResult]) -> Response:
-        """Do `verb` to the task of the address and answer with it."""
-        raise_refusal(verb(actor=self.request.user, task_ids=[self.pk]))
-        return self.answer_address()
-
-    def operate_many(self, verb: Callable[..., BatchResult]) -> Response:
-        """Do `verb` to the tasks of the body."""
-        ids = self.chosen(self.body(BatchBody))
-        return batch_answer(verb(actor=self.request.user, task_ids=ids))
-
-    def answer_address(self) -> Response:
-        """Answer with the task of the address as it is now."""
-        return Response(self.shown_as([self.get_object()])[0])
-
 
 @contextmanager
 def faults_of_definition() -> Iterator[None]:
     """Report the faults of a definition at `definition.<field>`."""
     try:
         yield
+    except Outdated as error:
+        fields = {_of_definition(field): lines for field, lines in error.fields.items()}
+        raise Outdated(error.revision, fields=fields) from error
     except Invalid as error:
         pairs = [
-            (field if field.split(".")[0] in ("name", "owners") else f"definition.{field}", message)
+            (_of_definition(field), message)
             for field, messages in error.fields.items()
             for message in messages
         ]
@@ -331,3 +276,7 @@ def faults_of_definition() -> Iterator[None]:
         of_definition = any(field.startswith("definition.") for field, _ in pairs)
         code = "invalid_definition" if of_definition and error.code == "invalid" else error.code
         raise Invalid.from_pairs(pairs, code=code) from error
+
+
+def _of_definition(field: str) -> str:
+    return field if field.split(".")[0] in ("name", "owners") else f"definition.{field}"

@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import Count, Max, Min, Prefetch, QuerySet
 from django.http import HttpResponse
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
@@ -16,30 +15,31 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from projects import clock
-from projects.api.batch import BatchAnswer, batch_answer
-from projects.api.idempotency import KEY_PARAMETER, idempotent
-from projects.api.rendering import YamlRenderer
-from projects.api.scoped import ListRead
+from projects.ground import clock
+from projects.rest.idempotency import KEY_PARAMETER, idempotent
+from projects.rest.rendering import YamlRenderer
+from projects.rest.scoped import ListRead
+from projects.rest.verbs import with_verbs
 from workflows.api.answers import ImportAnswer, WorkflowAnswer
 from workflows.api.bodies import (
     ImportBody,
     NewWorkflow,
-    SubmitBody,
-    WorkflowChangesBody,
+    WorkflowPatch,
     read_owner_ids,
 )
+from workflows.api.definition_schema import FILE_SCHEMA
 from workflows.bundles.exporting import export_workflow
 from workflows.bundles.importing import import_bundles
 from workflows.bundles.schema import parse_bundle
+from workflows.editing.deleting import delete_draft_workflow
+from workflows.editing.workflows import WorkflowChanges, create_workflow, update_workflow
 from workflows.filters import WorkflowFilter
 from workflows.models import Task, Workflow
-from workflows.submission import submit_workflow
-from workflows.task_status import effective_status
-from workflows.workflow_deletion import delete_draft_workflow
-from workflows.workflow_editing import WorkflowChanges, create_workflow, update_workflow
+from workflows.status import effective_status
+from workflows.verbs.noun import WORKFLOWS
 
 
+@with_verbs(WORKFLOWS)
 class WorkflowViewSet(ListRead):
     """The workflows of the user's projects."""
 
@@ -75,11 +75,11 @@ class WorkflowViewSet(ListRead):
         )
         return self.answer(workflow, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=WorkflowChangesBody, responses=WorkflowAnswer)
+    @extend_schema(request=WorkflowPatch, responses=WorkflowAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a workflow."""
         workflow = self.find(self.get_queryset())
-        body = self.body(WorkflowChangesBody)
+        body = self.body(WorkflowPatch)
         changes = WorkflowChanges()
         for field in ("name", "description", "time_zone"):
             if field in body:
@@ -89,7 +89,12 @@ class WorkflowViewSet(ListRead):
         if "owners" in body:
             changes["owner_ids"] = read_owner_ids(workflow.project_id, body["owners"])
         return self.answer(
-            update_workflow(actor=request.user, workflow_id=self.pk, changes=changes)
+            update_workflow(
+                actor=request.user,
+                workflow_id=self.pk,
+                changes=changes,
+                revision=body.get("revision"),
+            )
         )
 
     @extend_schema(responses={204: None})
@@ -98,22 +103,14 @@ class WorkflowViewSet(ListRead):
         delete_draft_workflow(actor=request.user, workflow_id=self.pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=SubmitBody, responses=BatchAnswer)
-    @action(detail=True, methods=["post"])
-    def submit(self, request: Request, pk: str) -> Response:
-        """Submit all tasks of a workflow, together or not at all."""
-        comment = self.body(SubmitBody)["comment"]
-        return batch_answer(
-            submit_workflow(actor=request.user, workflow_id=self.pk, comment=comment)
-        )
-
-    @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.STR})
+    @extend_schema(responses={(200, "application/yaml"): FILE_SCHEMA})
     @action(detail=True, renderer_classes=[YamlRenderer, JSONRenderer])
     def export(self, request: Request, pk: str) -> HttpResponse:
         """Read a workflow as a file."""
         workflow = self.find(self.get_queryset())
         response = HttpResponse(
-            export_workflow(workflow), content_type="application/yaml; charset=utf-8"
+            export_workflow(workflow, actor=request.user),
+            content_type="application/yaml; charset=utf-8",
         )
         response["Content-Disposition"] = f'attachment; filename="workflow-{workflow.pk}.yaml"'
         response["X-Content-Type-Options"] = "nosniff"

@@ -8,22 +8,23 @@ from dataclasses import dataclass, field
 
 from django.db import connection, transaction
 
-from projects import clock
 from projects.access import Actor, require
-from projects.bulk import repeat_on_deadlock
+from projects.ground import clock
+from projects.ground.bulk import repeat_on_deadlock
+from projects.ground.refusals import Invalid
 from projects.models import Project
-from projects.operations import BatchResult, ItemOutcome, record
-from projects.refusals import Invalid
 from projects.roles import Right
+from projects.verbs.recording import BatchResult, ItemOutcome, record
 from workflows.bundles.problems import BundleError, BundleProblem
 from workflows.bundles.schema import WorkflowBundle
-from workflows.definition import DefinitionError, TaskDefinition
-from workflows.drafts import DraftRow, insert_drafts
-from workflows.folders import ensure_folders
+from workflows.definitions.closed_references import cover_for, stored_definitions
+from workflows.definitions.definition import DefinitionError, TaskDefinition
+from workflows.editing.drafts import DraftRow, insert_drafts
+from workflows.editing.folders import ensure_folders
+from workflows.editing.name_lock import lock_names
+from workflows.editing.owners import possible_owners
 from workflows.models import Task, TaskVersion, Workflow
-from workflows.name_lock import lock_names
-from workflows.owners import possible_owners
-from workflows.submission import SubmissionRefused, lock_graph, submit_tasks
+from workflows.verbs.submit import SubmissionRefused, lock_graph, submit_tasks
 
 
 @dataclass(slots=True)
@@ -101,7 +102,7 @@ def import_bundles(
     owners, faults = _find_owners(bundles, project_id)
     _refuse(faults)
     workflows, results = _write_workflows(bundles, project, owners, actor)
-    items, strangers = _match_tasks(bundles, workflows)
+    items, strangers = _match_tasks(bundles, workflows, actor)
     saved = _write_tasks(items, results)
     deleted = _deal_with_strangers(strangers, results, prune=prune)
     done = record(
@@ -236,30 +237,37 @@ def _replace_owners(wanted: dict[int, set[int]]) -> set[int]:
 
 
 def _match_tasks(
-    bundles: Sequence[WorkflowBundle], workflows: dict[str, Workflow]
+    bundles: Sequence[WorkflowBundle], workflows: dict[str, Workflow], actor: Actor
 ) -> tuple[list[_Item], list[Task]]:
     """Return the files' tasks with those they are about, and the tasks that no file names."""
     by_id = {workflow.pk: workflow for workflow in workflows.values()}
     present = {
         (task.workflow_id, task.name): task
         for task in Task.objects.filter(workflow__in=by_id)
+        .select_related("version")
         .select_for_update(of=("self",), no_key=True)
         .order_by("pk")
     }
+    cover = cover_for(actor, [task.pk for task in present.values()])
     items: list[_Item] = []
     problems: list[BundleProblem] = []
     for bundle in bundles:
         workflow = workflows[bundle.name]
         zone = workflow.time_zone or workflow.project.time_zone
         for position, one in enumerate(bundle.tasks):
+            task = present.pop((workflow.pk, one.name), None)
             try:
-                definition = TaskDefinition.from_mapping(one.draft, time_zone=zone)
+                written = cover.uncovered(
+                    one.draft,
+                    task_id=task.pk if task else None,
+                    stored=stored_definitions(task) if task else (),
+                )
+                definition = TaskDefinition.from_mapping(written, time_zone=zone)
             except DefinitionError as error:
                 problems += [
                     bundle.problem(path, message, task=position) for path, message in error.errors
                 ]
             else:
-                task = present.pop((workflow.pk, one.name), None)
                 items.append(_Item(bundle, workflow, position, definition, task))
     _refuse(problems)
     return items, sorted(present.values(), key=lambda task: (task.workflow_id, task.position))
@@ -346,7 +354,7 @@ def _deal_with_strangers(
 
 def _submit(actor: Actor, saved: dict[int, _Item], comment: str) -> BatchResult:
     try:
-        return submit_tasks(actor=actor, task_ids=saved, comment=comment)
+        return submit_tasks(actor=actor, ids=saved, comment=comment)
     except SubmissionRefused as refusal:
         raise BundleError(list(_at_lines(refusal, saved))) from refusal
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from projects.refusals import Invalid
+from projects.ground.refusals import Invalid
 
 
 @dataclass(frozen=True, slots=True)

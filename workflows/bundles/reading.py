@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from workflows.field_reading import join
+from projects.ground.fields.faults import join
 
 MAX_SIZE = 10_000_000
 MAX_DEPTH = 20

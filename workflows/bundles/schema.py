@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from projects.ground.fields.faults import unknown_key
+from projects.ground.fields.reader import FieldReader
 from workflows.bundles.problems import BundleError, BundleProblem
 from workflows.bundles.reading import Document, read_documents
-from workflows.definition import FIELDS, DefinitionError, TaskDefinition
-from workflows.field_reading import FieldReader, unknown_key
-from workflows.names import check_name, check_path
+from workflows.definitions.definition import FIELDS, DefinitionError, TaskDefinition
+from workflows.editing.names import check_name, check_path
 from workflows.schedules.local_time import is_time_zone
 
 FORMAT = 1
@@ -150,11 +151,11 @@ def _read_tasks(fields: FieldReader, time_zone: str) -> tuple[list[TaskBundle], 
             names[index] = item["name"]
         definition = {key: value for key, value in item.items() if key in FIELDS}
         try:
-            draft = TaskDefinition.from_mapping(definition, time_zone=time_zone).to_mapping()
+            read = TaskDefinition.from_mapping(definition, time_zone=time_zone, with_marks=True)
         except DefinitionError as error:
             faults += error.errors
         else:
-            tasks.append(TaskBundle(str(item.get("name")), draft))
+            tasks.append(TaskBundle(str(item.get("name")), read.to_mapping()))
         fields.errors += [(f"{path}.{where}", message) for where, message in faults]
     return tasks, names
 

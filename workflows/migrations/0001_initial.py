@@ -46,8 +46,11 @@ class Migration(migrations.Migration):
                 ('self_dependent', models.BooleanField(default=False, editable=False)),
                 ('max_parallel', models.PositiveIntegerField(editable=False, help_text='Executions of the task at a time; empty: no limit.', null=True)),
                 ('scheduling_since', models.DateTimeField(editable=False, null=True)),
+                ('scheduling_until', models.DateTimeField(editable=False, null=True)),
+                ('owing_changed_since', models.DateTimeField(editable=False, null=True)),
                 ('generated_until', models.DateTimeField(editable=False, null=True)),
                 ('next_fire_at', models.DateTimeField(editable=False, null=True)),
+                ('generation_error', models.TextField(blank=True, db_default='', editable=False)),
                 ('first_submitted_at', models.DateTimeField(editable=False, null=True)),
                 ('last_submitted_at', models.DateTimeField(editable=False, null=True)),
                 ('first_run_at', models.DateTimeField(editable=False, null=True)),
@@ -148,6 +151,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='task',
             index=models.Index(condition=models.Q(('max_parallel__isnull', False)), fields=['id'], name='task_limited'),
+        ),
+        migrations.AddIndex(
+            model_name='task',
+            index=models.Index(condition=models.Q(('owing_changed_since__isnull', False)), fields=['id'], name='task_owes_less'),
+        ),
+        migrations.AddIndex(
+            model_name='task',
+            index=models.Index(condition=models.Q(('generation_error', ''), _negated=True), fields=['id'], name='task_left_out'),
         ),
         migrations.AddIndex(
             model_name='task',

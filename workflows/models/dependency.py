@@ -6,15 +6,17 @@ from django.db import models
 from django.db.models import F, Q
 
 from workflows.choices import OFFSET_CHOICES, SCOPE_CHOICES
-from workflows.matching import Offset, Scope
 from workflows.models.task import Task
+from workflows.schedules.matching import Offset, Scope
 
 
 class Dependency(models.Model):
     """`downstream` waits for `upstream`. Written by submission alone; self-dependency is a flag."""
 
     upstream = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="downstream_links")
-    downstream = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="upstream_links")
+    downstream = models.ForeignKey(
+        Task, on_delete=models.CASCADE, related_name="upstream_links", db_index=False
+    )
     offset = models.CharField(max_length=16, choices=OFFSET_CHOICES, default=Offset.SAME.value)
     scope = models.CharField(max_length=16, choices=SCOPE_CHOICES, default=Scope.DEFAULT.value)
 

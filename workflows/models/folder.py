@@ -11,7 +11,9 @@ from projects.models.project import validate_name
 class Folder(models.Model):
     """A node of the tree; `path` is the names from the root, joined by slashes."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="folders")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="folders", db_index=False
+    )
     parent = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="children"
     )

@@ -20,8 +20,12 @@ class Task(models.Model):
     a task that was never submitted has its draft's type.
     """
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
-    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="tasks")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="tasks", db_index=False
+    )
+    workflow = models.ForeignKey(
+        Workflow, on_delete=models.CASCADE, related_name="tasks", db_index=False
+    )
     name = models.CharField(max_length=100, validators=[validate_name])
     draft = models.JSONField(default=dict)
     position = models.PositiveIntegerField(default=0, help_text="Its place in the workflow's file.")
@@ -57,9 +61,16 @@ class Task(models.Model):
 
     # Since when the schedule counts: slots before it were never owed, so nobody waits for them.
     scheduling_since = models.DateTimeField(null=True, editable=False)
+    # When it was taken offline, while it is: slots after it are not owed either.
+    scheduling_until = models.DateTimeField(null=True, editable=False)
+    # Left by whoever makes the task owe less: who waits for one of its slots after this instant
+    # may wait in vain. Generation looks, releases them, and takes the mark away.
+    owing_changed_since = models.DateTimeField(null=True, editable=False)
     # Generation's watermark: every fire up to here has been dealt with; the next one is due then.
     generated_until = models.DateTimeField(null=True, editable=False)
     next_fire_at = models.DateTimeField(null=True, editable=False)
+    # Why generation leaves the task out, although it is due; empty while all is well.
+    generation_error = models.TextField(blank=True, db_default="", editable=False)
 
     first_submitted_at = models.DateTimeField(null=True, editable=False)
     last_submitted_at = models.DateTimeField(null=True, editable=False)
@@ -92,6 +103,11 @@ class Task(models.Model):
             models.Index(
                 fields=["id"], name="task_limited", condition=Q(max_parallel__isnull=False)
             ),
+            # Generation: the tasks that owe less than they did, and those that it has to leave out.
+            models.Index(
+                fields=["id"], name="task_owes_less", condition=Q(owing_changed_since__isnull=False)
+            ),
+            models.Index(fields=["id"], name="task_left_out", condition=~Q(generation_error="")),
             # Task list of a project by status.
             models.Index(fields=["project", "status", "name"], name="task_of_project"),
         ]

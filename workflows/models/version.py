@@ -11,7 +11,9 @@ from workflows.models.task import Task
 class TaskVersion(models.Model):
     """A definition as it was submitted. A trigger refuses every change to `definition`."""
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="versions")
+    task = models.ForeignKey(
+        Task, on_delete=models.CASCADE, related_name="versions", db_index=False
+    )
     number = models.PositiveIntegerField()
     definition = models.JSONField()
     type = models.CharField(max_length=64)

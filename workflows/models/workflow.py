@@ -13,7 +13,9 @@ from workflows.models.folder import Folder
 class Workflow(models.Model):
     """A named set of tasks that belong together; the tasks carry the schedules."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="workflows")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="workflows", db_index=False
+    )
     folder = models.ForeignKey(
         Folder, null=True, blank=True, on_delete=models.PROTECT, related_name="workflows"
     )

@@ -205,7 +205,7 @@ def _parse_format(text: str, position: int) -> tuple[str, Unit]:
             continue
         word = _WORD.match(stripped, index)
         if word is not None:
-            _refuse(word[0], stripped, position + index)
+            _refuse(word[0], stripped, index, position + index)
         if stripped[index] in "()[],$" or not stripped[index].isprintable():
             raise ExpressionError(f"{stripped[index]!r} cannot stand here", position + index)
         template.append(stripped[index].replace("{", "{{").replace("}", "}}"))
@@ -215,9 +215,18 @@ def _parse_format(text: str, position: int) -> tuple[str, Unit]:
     return "".join(template), max(units)
 
 
-def _refuse(word: str, text: str, position: int) -> None:
+def _refuse(word: str, text: str, index: int, position: int) -> None:
+    fixed = re.search(r"[^A-Za-z]+$", text)
     if any(word.lower().startswith(part[0]) for part in _PARTS):
         hint = "the parts of a format are in lower case"
+    elif word.isdigit() and fixed and fixed.start() and fixed.start() <= index:
+        # hh24 ends in digits that are its own.
+        own = 2 if text[: fixed.start() + 2].endswith("hh24") else 0
+        cut = fixed.start() + own
+        hint = (
+            f'what is always the same stands outside of the brackets: "{text[:cut]}" inside,'
+            f' "{text[cut:]}" after them'
+        )
     else:
         hint = "a format has the parts yyyy yy mm dd hh24 mi ss"
     raise ExpressionError(f'unknown "{word}" in "{text}": {hint}', position)

@@ -7,7 +7,13 @@ from workflows.schedules.cycles import COARSENESS, SUB_DAY, Cycle
 from workflows.schedules.data_dates import data_date, data_time, planned_day_of_data_date
 from workflows.schedules.describing import describe
 from workflows.schedules.errors import ScheduleError
-from workflows.schedules.firing import fires_between, fires_on, next_fire, previous_fire
+from workflows.schedules.firing import (
+    fires_between,
+    fires_on,
+    has_fire,
+    next_fire,
+    previous_fire,
+)
 from workflows.schedules.schedule import Schedule
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "describe",
     "fires_between",
     "fires_on",
+    "has_fire",
     "next_fire",
     "planned_day_of_data_date",
     "previous_fire",

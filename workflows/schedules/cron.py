@@ -1,4 +1,8 @@
-"""Crontab expressions: five fields, read by cronsim, by Debian cron's rules (T11)."""
+"""Crontab expressions: five fields, by Debian cron's rules, with L and # (T11).
+
+cronsim reads most of them; what it reads otherwise than Debian, or what crons do not agree upon, is
+looked at before. See docs/decisions/crontabs.md.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
+from cronsim.cronsim import RANGES, Field
 
 MAX_LENGTH = 200
 
@@ -54,8 +59,9 @@ def parse_crontab(expression: str) -> Crontab:
             "must have five fields: minute, hour, day of month, month, day of week; "
             f"it has {len(fields)}"
         )
+    fields = [_checked(kind, text) for kind, text in zip(_KINDS, fields, strict=True)]
     try:
-        simulator = CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC))
+        simulator = CronSim(" ".join(fields), datetime(2000, 1, 1, tzinfo=UTC))
     except (CronSimError, AssertionError, ValueError, TypeError) as error:
         if _fields_are_valid(fields):
             raise ValueError(f'"{expression}" never fires: no year has such a day') from None
@@ -70,6 +76,35 @@ def parse_crontab(expression: str) -> Crontab:
     if not any(crontab.days(year, month) for year in _EVERY_KIND_OF_YEAR for month in range(1, 13)):
         raise ValueError(f'"{expression}" never fires: no year has such a day')
     return crontab
+
+
+_KINDS = (Field.MINUTE, Field.HOUR, Field.DAY, Field.MONTH, Field.DOW)
+_LAST = {kind: max(RANGES[kind]) for kind in _KINDS} | {Field.DOW: 6}
+
+
+def _checked(kind: Field, text: str) -> str:
+    """A field as cronsim reads it right; ValueError for steps that crons do not agree upon."""
+    return ",".join(_checked_term(kind, term) for term in text.split(","))
+
+
+def _checked_term(kind: Field, term: str) -> str:
+    base, slash, step = term.partition("/")
+    if not slash or base == "*":
+        return term
+    try:
+        items = kind.parse(base.upper())
+        kind.parse(f"*/{step}")
+    except CronSimError:
+        return term  # cronsim says what is wrong with it
+    if "-" in base:
+        # cronsim steps from a single number to the end of the field: 4-4/1 is 4 and no more.
+        return base if len(items) == 1 else term
+    if all(isinstance(item, int) and item >= 0 for item in items):
+        raise ValueError(
+            f'has "{term}", which some crons read as {base} alone and others as'
+            f" {base}-{_LAST[kind]}/{step}: write which you mean"
+        )
+    raise ValueError(f'has "{term}": a step follows a star or a range')
 
 
 def _fields_are_valid(fields: list[str]) -> bool:

@@ -41,6 +41,11 @@ def next_fire(schedule: Schedule, after: datetime) -> datetime | None:
     return next(_forward(schedule, after, end), None)
 
 
+def has_fire(schedule: Schedule, at: datetime) -> bool:
+    """True when it fires at that very instant."""
+    return bool(fires_between(schedule, at - _MICROSECOND, at, limit=1))
+
+
 def previous_fire(schedule: Schedule, before: datetime) -> datetime | None:
     """The last fire strictly before an instant, or None when there was none."""
     end = _utc(before) - _MICROSECOND

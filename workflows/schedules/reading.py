@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from typing import TypedDict, TypeVar
 
+from projects.ground.fields.reader import FieldReader
 from workflows.schedules.cron import parse_crontab
 from workflows.schedules.cycles import Cycle
-from workflows.schedules.errors import FieldError, ScheduleError
+from workflows.schedules.errors import ScheduleError
 from workflows.schedules.local_time import FIRST_DAY, LAST_DAY, is_time_zone
 from workflows.schedules.rules import (
     AtHours,
@@ -66,17 +67,17 @@ def read_parts(data: Mapping[str, object], time_zone: str) -> ScheduleParts:
     """
     if not isinstance(data, Mapping):
         raise ScheduleError("schedule", "must be a mapping with a cycle")
-    reader = _Reader(data)
-    zone = reader.value("time_zone", time_zone, _zone)
-    cycle = reader.value("cycle", None, _cycle)
+    reader = _Reader(data, None, path="schedule")
+    zone = reader.parsed("time_zone", time_zone, _zone)
+    cycle = reader.parsed("cycle", None, _cycle)
     if cycle is None:
-        if "cycle" not in data:
-            reader.fail("cycle", f"is missing; it is one of {', '.join(Cycle)}")
+        if not reader.has("cycle"):
+            reader.refuse("cycle", f"is missing; it is one of {', '.join(Cycle)}")
         raise ScheduleError.collect(reader.errors)
     reader.refuse_other_keys(cycle)
     rule = _READERS[cycle](reader)
-    effective_from = reader.value("effective_from", None, _effective_from)
-    effective_until = reader.value("effective_until", None, _effective_until)
+    effective_from = reader.parsed("effective_from", None, _effective_from)
+    effective_until = reader.parsed("effective_until", None, _effective_until)
     if reader.errors:
         raise ScheduleError.collect(reader.errors)
     assert rule is not None
@@ -90,54 +91,36 @@ def read_parts(data: Mapping[str, object], time_zone: str) -> ScheduleParts:
     )
 
 
-class _Reader:
-    """Takes values out of a mapping and keeps a list of what is wrong with them."""
-
-    def __init__(self, data: Mapping[str, object]) -> None:
-        self.data = data
-        self.errors: list[FieldError] = []
-
-    def fail(self, key: str, message: str) -> None:
-        self.errors.append((f"schedule.{key}", message))
+class _Reader(FieldReader):
+    """The keys of a schedule; null counts as absent."""
 
     def has(self, key: str) -> bool:
-        """True when the key is there with a value; null counts as absent."""
-        return self.data.get(key) is not None
-
-    def value(self, key: str, default: T, parse: Callable[[object], T]) -> T:
-        """The parsed value, or the default when it is absent or at fault."""
-        if not self.has(key):
-            return default
-        try:
-            return parse(self.data[key])
-        except ValueError as error:
-            self.fail(key, str(error))
-            return default
+        return self.raw(key) is not None
 
     def required(self, key: str, parse: Callable[[object], T]) -> T | None:
-        """As `value`; a fault when it is absent."""
+        """As `parsed`; a fault when it is absent."""
         if not self.has(key):
-            self.fail(key, f"is missing: cycle {self.data['cycle']} needs it")
+            self.refuse(key, f"is missing: cycle {self.raw('cycle')} needs it")
             return None
-        return self.value(key, None, parse)
+        return self.parsed(key, None, parse)
 
     def refuse_other_keys(self, cycle: Cycle) -> None:
         known = {key for keys in KEYS.values() for key in keys}
-        for key in self.data:
+        for key in self.keys():
             if key in GENERAL_KEYS or key in KEYS[cycle]:
                 continue
             if key in known:
-                self.fail(str(key), f"does not belong to cycle {cycle}")
+                self.refuse(str(key), f"does not belong to cycle {cycle}")
             else:
                 allowed = ", ".join((*KEYS[cycle], *GENERAL_KEYS))
-                self.fail(str(key), f"is not a key of a schedule; cycle {cycle} has {allowed}")
+                self.refuse(str(key), f"is not a key of a schedule; cycle {cycle} has {allowed}")
 
     def window(self) -> tuple[int, int] | None:
         """`from` and `until` in minutes of the day, or None when they are at fault."""
-        start = self.value("from", 0, _minute_of_day)
-        until = self.value("until", END_OF_DAY, _minute_of_day)
+        start = self.parsed("from", 0, _minute_of_day)
+        until = self.parsed("until", END_OF_DAY, _minute_of_day)
         if until < start:
-            self.fail("until", "must not be before from")
+            self.refuse("until", "must not be before from")
             return None
         return start, until
 
@@ -152,12 +135,12 @@ def _read_hour(reader: _Reader) -> Rule | None:
     if reader.has("hours"):
         for key in ("every", "from", "until"):
             if reader.has(key):
-                reader.fail(key, "cannot stand beside hours: give every or hours")
+                reader.refuse(key, "cannot stand beside hours: give every or hours")
         hours = reader.required("hours", _numbers(0, 23))
-        minute = reader.value("minute", 0, _number(0, 59))
+        minute = reader.parsed("minute", 0, _number(0, 59))
         return AtHours(hours, minute) if hours else None
     if reader.has("minute"):
-        reader.fail("minute", "belongs to hours; with every, the minute is that of from")
+        reader.refuse("minute", "belongs to hours; with every, the minute is that of from")
     every = reader.required("every", _number(1, 23))
     window = reader.window()
     return EveryHours(every, *window) if every is not None and window else None

@@ -10,25 +10,22 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 from rich.console import Console
 
-from backfill.context import read_spec
 from backfill.models import Plan
-from backfill.plans import create_plan, submit_plan
-from backfill.preview import preview
-from backfill.preview_table import preview_table
-from backfill.spec import DependencyCheck, FutureRuns, Order, PlanSpec, RangeBy, RunMode, Scope
-from backfill.watching import summary, watch_plan
-from projects import clock
+from backfill.planning.context import read_spec
+from backfill.planning.preview import preview
+from backfill.planning.preview_table import preview_table
+from backfill.reading.watching import summary, watch_plan
+from backfill.spec import PlanSpec
+from backfill.spec import options as plan_options
+from backfill.verbs.plans import create_plan
+from backfill.verbs.submit import submit_plans
 from projects.access import Actor, scope
+from projects.ground import clock
+from projects.ground.fields.options import add_options, read_options
+from projects.ground.refusals import Invalid, Refusal
 from projects.models import Project
-from projects.refusals import Invalid, Refusal
+from workflows.definitions.references import Place, find_tasks
 from workflows.models import Folder, Workflow
-from workflows.references import Place, find_tasks
-
-_SCOPES = {
-    "without": Scope.SELECTED,
-    "with": Scope.SELECTED_AND_DOWNSTREAM,
-    "only": Scope.ONLY_DOWNSTREAM,
-}
 
 
 class Command(BaseCommand):
@@ -50,51 +47,7 @@ class Command(BaseCommand):
         entry.add_argument("--all", action="store_true", help="all tasks of the project")
         parser.add_argument("--from", dest="first", metavar="YYYY-MM-DD", help="default: yesterday")
         parser.add_argument("--to", dest="last", metavar="YYYY-MM-DD", help="default: as --from")
-        parser.add_argument(
-            "--by",
-            choices=list(RangeBy),
-            default=RangeBy.DATA_DATE,
-            help="what the dates are (data_date)",
-        )
-        parser.add_argument("--time-from", metavar="HH:MM", help="of hour and minute tasks (00:00)")
-        parser.add_argument("--time-until", metavar="HH:MM", help="the end, included (23:59)")
-        parser.add_argument(
-            "--downstream",
-            choices=list(_SCOPES),
-            default="without",
-            help="run the tasks without, with, or only what depends on them (without)",
-        )
-        parser.add_argument(
-            "--check",
-            choices=list(DependencyCheck),
-            default=DependencyCheck.ALL,
-            help="which upstream instances are waited for (all)",
-        )
-        parser.add_argument(
-            "--order",
-            choices=list(Order),
-            default=Order.ASCENDING,
-            help="which dates go first where dependencies leave a choice (ascending)",
-        )
-        parser.add_argument(
-            "--future",
-            choices=list(FutureRuns),
-            default=FutureRuns.WHEN_DUE,
-            help="when instances planned in the future run (when_due)",
-        )
-        parser.add_argument(
-            "--mode",
-            choices=list(RunMode),
-            default=RunMode.BY_DEPENDENCY,
-            help="day_by_day: a date starts after every instance of the one before succeeded"
-            " (by_dependency)",
-        )
-        parser.add_argument(
-            "--groups",
-            type=int,
-            metavar="N",
-            help="day_by_day: cut the dates into 2 to 10 groups that run side by side (one)",
-        )
+        add_options(parser, plan_options())
         parser.add_argument("--name", help="default: patch_<yyyyMMddHHmmss>_<nnn>")
         parser.add_argument("--description", default="")
         parser.add_argument(
@@ -127,7 +80,7 @@ class Command(BaseCommand):
                 description=options["description"],
             )
             if options["submit"]:
-                submit_plan(actor=actor, plan_id=plan.pk)
+                submit_plans.one(actor=actor, pk=plan.pk)
         except Refusal as refusal:
             self._refuse(
                 [(field, text) for field, texts in refusal.fields.items() for text in texts]
@@ -161,15 +114,7 @@ class Command(BaseCommand):
     def _spec(self, options: dict[str, Any], project: Project, actor: Actor) -> PlanSpec:
         data: dict[str, Any] = {
             "entry": self._entry(options, project, actor),
-            "scope": _SCOPES[options["downstream"]],
-            "range_by": options["by"],
-            "time_from": options["time_from"],
-            "time_until": options["time_until"],
-            "dependency_check": options["check"],
-            "order": options["order"],
-            "future_runs": options["future"],
-            "run_mode": options["mode"],
-            "groups": options["groups"],
+            **read_options(plan_options(), options),
         }
         if options["first"] or options["last"]:
             first = options["first"] or options["last"]

@@ -18,20 +18,21 @@ from rich.table import Table
 
 from backfill.demo.seattle import FIRST_WEEK, DemoUnavailable, read_days, set_up
 from backfill.models import Plan
-from backfill.plans import create_plan, submit_plan
-from backfill.preview import preview
-from backfill.preview_table import preview_table
-from backfill.progress import Progress
-from backfill.watching import is_over, summary, watch_plan
-from config.embedded_workers import BrokerUnreachable
-from config.first_start import ensure_first_login, migrate_when_needed
-from config.postgres_placement import EmbeddedPostgresError
-from config.up import serve
-from config.web_server import PortUnavailable
+from backfill.planning.preview import preview
+from backfill.planning.preview_table import preview_table
+from backfill.reading.progress import Progress
+from backfill.reading.watching import is_over, summary, watch_plan
+from backfill.verbs.plans import create_plan
+from backfill.verbs.submit import submit_plans
+from config.embedded.first_start import ensure_first_login, migrate_when_needed
+from config.embedded.postgres_placement import EmbeddedPostgresError
+from config.embedded.up import serve
+from config.embedded.web_server import PortUnavailable
+from config.embedded.workers import BrokerUnreachable
 from instances.models import Instance
 from instances.states import State
-from projects import clock
-from projects.refusals import Refusal
+from projects.ground import clock
+from projects.ground.refusals import Refusal
 
 FAILURES_SHOWN = 10
 
@@ -64,6 +65,9 @@ class Command(BaseCommand):
             ensure_first_login()
             sys.exit(self._run(threading.Event(), options["timeout"]))
 
+        # Before the first task: what it may reach is settled then.
+        (Path(settings.DATA_DIRECTORY) / "demo").mkdir(parents=True, exist_ok=True)
+
         def work(stop: threading.Event) -> int:
             try:
                 return self._run(stop, options["timeout"])
@@ -95,7 +99,7 @@ class Command(BaseCommand):
                 spec=demo.spec,
                 description="The demo: the first week of July 2010.",
             )
-            submit_plan(actor=actor, plan_id=plan.pk)
+            submit_plans.one(actor=actor, pk=plan.pk)
         except DemoUnavailable as error:
             raise CommandError(str(error)) from error
         except Refusal as refusal:

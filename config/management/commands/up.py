@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from config.embedded_workers import BrokerUnreachable
-from config.postgres_placement import EmbeddedPostgresError
-from config.up import serve
-from config.web_server import PortUnavailable
+from config.embedded.postgres_placement import EmbeddedPostgresError
+from config.embedded.up import serve
+from config.embedded.web_server import PortUnavailable
+from config.embedded.workers import BrokerUnreachable
 
 
 class Command(BaseCommand):

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from instances.retention import REST, count_expired, delete_expired
-from projects import clock
+from instances.retention.instances import REST, count_expired, delete_expired
+from projects.ground import clock
 
 
 class Command(BaseCommand):

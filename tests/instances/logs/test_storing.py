@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from instances.logs.reading import read_log, tail_log
-from instances.logs.writing import chunk_sink, compress_log
+from instances.logs.reading import read_log
+from instances.logs.writing import compress_log, store_chunks
 from instances.models import Execution, Instance
-from instances.operations.marking import mark_success
+from instances.verbs.mark_success import mark_success
 from tests.factories import make_submitted_task
 from tests.support.engine import Engine, new_instance
 
@@ -20,12 +22,16 @@ def running(engine: Engine) -> tuple[Instance, int]:
     return instance, execution_id
 
 
+def store_chunk(execution_id: int, sequence: int, text: str) -> None:
+    store_chunks([(execution_id, sequence, text)], worker="worker")
+
+
 @pytest.mark.feature("I11")
 def test_a_log_can_be_followed_while_it_is_written(
     engine: Engine, running: tuple[Instance, int]
 ) -> None:
     _, execution_id = running
-    store = chunk_sink(execution_id)
+    store = partial(store_chunk, execution_id)
     store(0, "one\n")
     first = read_log(execution_id)
     assert (first.text, first.next_position, first.finished) == ("one\n", 1, False)
@@ -40,38 +46,39 @@ def test_nothing_is_logged_once_the_execution_was_closed(
     engine: Engine, running: tuple[Instance, int]
 ) -> None:
     instance, execution_id = running
-    store = chunk_sink(execution_id)
+    store = partial(store_chunk, execution_id)
     store(0, "before\n")
     with engine.committing():
         mark_success(actor=None, ids=[instance.pk])
+    engine.finish(execution_id)
     store(1, "after\n")
     assert read_log(execution_id).text == "before\n"
 
 
 def test_a_chunk_that_is_stored_again_stays_once(running: tuple[Instance, int]) -> None:
     _, execution_id = running
-    store = chunk_sink(execution_id)
+    store = partial(store_chunk, execution_id)
     store(0, "one\n")
     store(0, "one\n")
     assert read_log(execution_id).text == "one\n"
 
 
-def test_a_log_is_read_in_pages_and_from_its_end(running: tuple[Instance, int]) -> None:
+def test_a_log_is_read_in_pages(running: tuple[Instance, int]) -> None:
     _, execution_id = running
-    store = chunk_sink(execution_id)
+    store = partial(store_chunk, execution_id)
     for number in range(10):
         store(number, f"{number}\n")
     page = read_log(execution_id, chunks=4)
     assert (page.text, page.next_position, page.finished) == ("0\n1\n2\n3\n", 4, False)
-    tail = tail_log(execution_id, chunks=3)
-    assert (tail.text, tail.next_position) == ("7\n8\n9\n", 10)
+    last = read_log(execution_id, position=8, chunks=4)
+    assert (last.text, last.next_position) == ("8\n9\n", 10)
 
 
 def test_long_chunks_are_compressed_at_the_end_and_read_the_same(
     engine: Engine, running: tuple[Instance, int]
 ) -> None:
     _, execution_id = running
-    store = chunk_sink(execution_id)
+    store = partial(store_chunk, execution_id)
     store(0, "x" * 60_000)
     store(1, "short\n")
     engine.finish(execution_id)

@@ -59,6 +59,7 @@ class Cell:
     sent: bool = False  # has an execution that no worker has started
     retries: int = 0
     losses: int = 0
+    marked: bool = False  # TERMINATING, and then a success
     frozen_from: State | None = None
 
     @property
@@ -70,8 +71,10 @@ class Cell:
         return self.sent or self.state in {State.RUNNING, State.TERMINATING}
 
     @property
-    def order(self) -> tuple[int, int, int]:
-        return -self.kind.priority, self.day, self.id
+    def order(self) -> tuple[int, int, int, int]:
+        """By priority; then what is periodic; of plans each one's first, then each one's second."""
+        place = 0 if self.batch is None else 1 + self.day
+        return -self.kind.priority, place, self.day, self.id
 
 
 @dataclass(slots=True)
@@ -125,7 +128,7 @@ class World:
     def finish(self, pk: int, *, failed: bool, now: datetime) -> None:
         cell = self.cells[pk]
         if cell.state == State.TERMINATING:
-            cell.state = State.FAILED
+            self._end_terminating(cell)
         elif not failed:
             cell.state = State.SUCCESS
         elif cell.retries < cell.kind.retries:
@@ -138,13 +141,18 @@ class World:
     def lose_workers(self, now: datetime) -> None:
         for cell in self.cells.values():
             if cell.state == State.TERMINATING:
-                cell.state = State.FAILED
+                self._end_terminating(cell)
             elif cell.state == State.RUNNING:
                 kept = cell.losses < MOST_LOSSES
                 cell.state = State.NOT_RUN if kept else State.FAILED
                 cell.not_before = now if kept else cell.not_before
                 cell.losses += 1
         self.settle(now)
+
+    @staticmethod
+    def _end_terminating(cell: Cell) -> None:
+        cell.state = State.SUCCESS if cell.marked else State.FAILED
+        cell.marked = False
 
     def terminate(self, ids: Iterable[int], now: datetime) -> set[int]:
         chosen = [self.cells[pk] for pk in ids if self.cells[pk].state in TERMINABLE]
@@ -169,7 +177,9 @@ class World:
     def mark_success(self, ids: Iterable[int], now: datetime) -> set[int]:
         chosen = [self.cells[pk] for pk in ids if self.cells[pk].state in MARKABLE]
         for cell in chosen:
-            cell.state, cell.sent = State.SUCCESS, False
+            cell.marked = cell.state == State.RUNNING
+            cell.state = State.TERMINATING if cell.marked else State.SUCCESS
+            cell.sent = False
         self.settle(now)
         return {cell.id for cell in chosen}
 

@@ -24,15 +24,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from instances.creation import NewEdge, NewInstance
+from instances.engine.creation import NewEdge, NewInstance
+from instances.engine.rescue import rescue
+from instances.engine.sweep import sweep
 from instances.models import Batch, BatchDay, Edge, Execution, Instance
-from instances.operations.freezing import freeze, unfreeze
-from instances.operations.marking import mark_success
-from instances.operations.pausing import pause_batch, resume_batch
-from instances.operations.removing import remove_dependencies
-from instances.operations.rerunning import rerun
-from instances.operations.terminating import terminate, terminate_batch
-from instances.rescue import rescue
 from instances.states import (
     FREEZABLE,
     LIVE,
@@ -42,12 +37,24 @@ from instances.states import (
     ExecutionState,
     State,
 )
-from instances.sweep import sweep
-from projects import clock
+from instances.verbs.freezing import freeze, unfreeze
+from instances.verbs.mark_success import mark_success
+from instances.verbs.remove_dependencies import remove_dependencies
+from instances.verbs.rerun import rerun
+from instances.verbs.terminate import terminate
+from projects.ground import clock
 from projects.models import ResourceGroup
 from tests.factories import make_resource_group, make_submitted_tasks, make_workflow
 from tests.instances.model.reference import RETRY_AFTER, Cell, Kind, Slot, Wait, World
-from tests.support.engine import DAY, Engine, make_batch, new_instance
+from tests.support.engine import (
+    DAY,
+    Engine,
+    make_batch,
+    new_instance,
+    pause_batch,
+    resume_batch,
+    terminate_batch,
+)
 from tests.support.invariants import violations
 from workflows.models import Task
 
@@ -336,11 +343,11 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def the_engine_is_where_the_model_is(self) -> None:
-        rows = Instance.objects.values_list("pk", "state", "retry_count", "lost_count")
+        rows = Instance.objects.values_list("pk", "state", "retry_count", "lost_count", "marked")
         sent = Execution.objects.filter(state=ExecutionState.SENT)
         is_sent = set(sent.values_list("instance_id", flat=True))
         expected = {
-            cell.id: (cell.state, cell.retries, cell.losses, cell.sent)
+            cell.id: (cell.state, cell.retries, cell.losses, cell.marked, cell.sent)
             for cell in self.world.cells.values()
         }
         found = {pk: (State(state), *counts, pk in is_sent) for pk, state, *counts in rows}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.db import transaction
 
 from instances import transitions
-from instances.completion import Result, complete
-from instances.creation import NewInstance, create_instances
-from instances.engine import set_going
+from instances.engine.completion import Result, complete
+from instances.engine.creation import NewInstance, create_instances
+from instances.engine.settling import set_going
 from instances.models import Execution, Instance
 from instances.states import LIVE
-from projects import clock
+from projects.ground import clock
 from projects.models import ResourceGroup
 from tests.support.engine import LEASE
 

@@ -7,16 +7,15 @@ from functools import partial
 
 import pytest
 
-from backfill.expanding import expand_plan
-from instances import days
-from instances.engine import go_on_with_days
+from backfill.running.expanding import expand_plan
+from instances.engine import days
+from instances.engine.settling import go_on_with_days
+from instances.engine.sweep import sweep
 from instances.models import Batch, BatchDay, Execution, Instance
-from instances.operations.marking import mark_success
-from instances.operations.rerunning import rerun
-from instances.operations.terminating import terminate_batch
 from instances.states import State
-from instances.sweep import sweep
-from projects import clock
+from instances.verbs.mark_success import mark_success
+from instances.verbs.rerun import rerun
+from projects.ground import clock
 from tests.factories import make_resource_group, make_submitted_task, make_submitted_tasks
 from tests.factories.plans import make_spec, make_submitted_plan
 from tests.instances.races.acting import claim_instance, finish
@@ -27,8 +26,9 @@ from tests.support.engine import (
     new_instance,
     state_of,
     states_of,
+    terminate_batch,
 )
-from tests.support.racing import ROUNDS, Racers
+from tests.support.racing import ROUNDS, Racers, rounds
 from workflows.models import Task
 
 pytestmark = pytest.mark.feature("B10")
@@ -40,7 +40,7 @@ Wrong = Callable[[], list[str]]
 
 @pytest.fixture(autouse=True)
 def wide(live_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backfill.nudging.current_app.send_task", lambda *args, **options: None)
+    monkeypatch.setattr("backfill.running.nudging.nudge", lambda *args, **options: None)
     make_resource_group("wide", slots=100_000)
 
 
@@ -108,8 +108,8 @@ def test_of_a_plan_that_is_stopped_while_a_day_ends_the_next_day_does_not_start(
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     task = make_submitted_task(**GROUP)
-    seen = set()
-    for number in range(ROUNDS):
+    seen: set[object] = set()
+    for number in rounds(seen):
         batch, (first, second) = make(live_engine, [task], [[0, 1]], number)
         execution = running(live_engine, first)
         racers.race(partial(finish, execution), partial(terminate_batch, batch_id=batch.pk))
@@ -124,8 +124,7 @@ def test_of_a_plan_that_is_stopped_while_a_day_ends_the_next_day_does_not_start(
 def test_a_day_that_is_made_whole_while_its_last_instance_ends_opens_the_next_one(
     live_engine: Engine, racers: Racers, wrong: Wrong, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backfill.expanding.CELLS_AT_ONCE", 1)
-    monkeypatch.setattr("backfill.expanding.CHUNKS_AT_ONCE", 1)
+    monkeypatch.setattr("backfill.running.expanding.CELLS_AT_ONCE", 1)
     task = make_submitted_task(**GROUP)
     spec = make_spec([task], "2024-05-01", "2024-05-02", run_mode="day_by_day")
     for _ in range(ROUNDS):
@@ -142,8 +141,7 @@ def test_a_day_that_is_made_whole_while_its_last_instance_ends_opens_the_next_on
 def test_instances_that_are_made_while_their_day_opens_are_let_go_on(
     live_engine: Engine, racers: Racers, wrong: Wrong, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backfill.expanding.CELLS_AT_ONCE", 2)
-    monkeypatch.setattr("backfill.expanding.CHUNKS_AT_ONCE", 1)
+    monkeypatch.setattr("backfill.running.expanding.CELLS_AT_ONCE", 2)
     tasks = make_submitted_tasks({"a": GROUP, "b": {**GROUP, "depends_on": ["a"]}})
     spec = make_spec(list(tasks.values()), "2024-05-01", "2024-05-03", run_mode="day_by_day")
     for _ in range(ROUNDS):
@@ -167,8 +165,8 @@ def test_a_day_that_is_marked_success_while_it_is_run_again_opens_the_next_one_o
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     tasks = list(make_submitted_tasks({"a": GROUP, "b": GROUP}).values())
-    seen = set()
-    for number in range(ROUNDS):
+    seen: set[object] = set()
+    for number in rounds(seen):
         batch, (a, b, *later) = make(live_engine, tasks, [[0, 1]], number)
         live_engine.run(a)
         racers.race(

@@ -9,20 +9,20 @@ from functools import partial
 import pytest
 from django.db import connection
 
-from instances.generation import generate
+from instances.engine.generation import generate
+from instances.engine.sweep import sweep
 from instances.models import Edge, Instance
-from instances.sweep import sweep
-from projects import clock
+from projects.ground import clock
 from projects.models import ResourceGroup
 from tests.factories import make_submitted_tasks
 from tests.factories.definitions import mapping
 from tests.support.racing import ROUNDS, Racers
 from workflows.choices import TaskStatus
+from workflows.definitions.version_loading import load_definitions
 from workflows.models import Task
 from workflows.schedules import fires_between, next_fire
-from workflows.submission import submit_tasks
-from workflows.task_status import pause, start, take_offline
-from workflows.version_loading import load_definitions
+from workflows.verbs.submit import submit_tasks
+from workflows.verbs.task_status import pause, start, take_offline
 
 MINUTE = timedelta(minutes=1)
 
@@ -75,8 +75,8 @@ def owed(task: Task, since: datetime, until: datetime) -> list[datetime]:
 def test_generators_at_once_make_every_fire_once(
     racers: Racers, wrong: Wrong, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("instances.generation.TASKS_AT_ONCE", 2)
-    monkeypatch.setattr("instances.generation.FIRES_AT_ONCE", 2)
+    monkeypatch.setattr("instances.engine.generation.TASKS_AT_ONCE", 2)
+    monkeypatch.setattr("instances.engine.fires.INSTANCES_AT_ONCE", 4)
     now = clock.now()
     for _ in range(ROUNDS):
         behind(tasks, now)
@@ -97,7 +97,7 @@ def test_generation_against_a_pause_makes_all_that_was_due_or_nothing(
     for _ in range(ROUNDS):
         behind(tasks, now)
         ids = [one.pk for one in tasks]
-        racers.race(partial(generate, now=now), partial(verb, actor=None, task_ids=ids))
+        racers.race(partial(generate, now=now), partial(verb, actor=None, ids=ids))
         task.refresh_from_db()
         assert task.next_fire_at is None
         assert made(task) in ([], owed(task, now - 3 * MINUTE, now))
@@ -114,10 +114,10 @@ def test_generation_against_a_start_makes_only_what_comes_after_it(
     task = tasks[0]
     for _ in range(ROUNDS):
         behind(tasks, clock.now())
-        pause(actor=None, task_ids=[task.pk])
+        pause(actor=None, ids=[task.pk])
         later = clock.now() + 2 * MINUTE
         before = clock.now()
-        racers.race(partial(generate, now=later), partial(start, actor=None, task_ids=[task.pk]))
+        racers.race(partial(generate, now=later), partial(start, actor=None, ids=[task.pk]))
         after = clock.now()
         generate(now=later)
         # It was started at some instant between the two.
@@ -137,9 +137,7 @@ def test_generation_against_a_new_schedule_makes_each_fire_of_either_once(
         old, every = task.version_id, 1 + number % 2
         task.draft = mapping(schedule={"cycle": "minute", "every": 2 if every == 1 else 1})
         task.save(update_fields=["draft"])
-        racers.race(
-            partial(generate, now=now), partial(submit_tasks, actor=None, task_ids=[task.pk])
-        )
+        racers.race(partial(generate, now=now), partial(submit_tasks, actor=None, ids=[task.pk]))
         generate(now=now)
         later = now + 4 * MINUTE
         generate(now=later)

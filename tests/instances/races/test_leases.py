@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from instances import transitions
+from instances.engine.rescue import rescue
 from instances.models import Execution, Instance
-from instances.operations.terminating import terminate
-from instances.rescue import rescue
 from instances.states import ExecutionState, State
-from projects import clock
+from instances.verbs.terminate import terminate
+from projects.ground import clock
 from tests.factories import make_resource_group, make_submitted_task
 from tests.instances.races.acting import claim, claim_instance, finish
 from tests.support.engine import Engine, live_executions, state_of
@@ -44,8 +44,8 @@ def test_rescue_against_a_renewal_takes_the_execution_or_leaves_it(
 ) -> None:
     make_resource_group("wide", slots=100_000)
     task = make_submitted_task(resource_group="wide", retries={"limit": 0})
-    seen = set()
-    for instance, execution in set_up_ahead(partial(all_sent, live_engine, task)):
+    seen: set[object] = set()
+    for instance, execution in set_up_ahead(partial(all_sent, live_engine, task), seen):
         assert claim(execution) == [execution]
         now = let_expire(execution)
         renewed, (lost, _) = racers.race(partial(renew, execution), partial(rescue, now=now))

@@ -8,16 +8,15 @@ from functools import partial
 
 import pytest
 
-from instances.dispatch import dispatch
-from instances.generation import generate
-from instances.locking import lock_instances
+from instances.engine.dispatch import _lock_limited, dispatch
+from instances.engine.generation import generate
+from instances.engine.sweep import sweep
+from instances.ground.locking import lock_instances
 from instances.models import Edge, Instance
-from instances.operations.marking import mark_success
-from instances.operations.rerunning import rerun
-from instances.operations.terminating import terminate_batch
 from instances.states import State
-from instances.sweep import sweep
-from projects import clock
+from instances.verbs.mark_success import mark_success
+from instances.verbs.rerun import rerun
+from projects.ground import clock
 from projects.models import ResourceGroup
 from tests.factories import (
     make_resource_group,
@@ -27,12 +26,19 @@ from tests.factories import (
     mapping,
 )
 from tests.instances.races.acting import claim, create, finish
-from tests.support.engine import Engine, make_batch, new_instance, state_of, states_of
+from tests.support.engine import (
+    Engine,
+    make_batch,
+    new_instance,
+    state_of,
+    states_of,
+    terminate_batch,
+)
 from tests.support.racing import Racers
-from workflows.drafts import save_draft
+from workflows.editing.drafts import save_draft
 from workflows.models import Task
-from workflows.submission import submit_tasks
-from workflows.task_status import pause, take_offline
+from workflows.verbs.submit import submit_tasks
+from workflows.verbs.task_status import pause, take_offline
 
 Wrong = Callable[[], list[str]]
 
@@ -184,7 +190,7 @@ def test_a_limit_that_is_lowered_while_a_dispatcher_waits_counts(
     ResourceGroup.objects.update(slots=8)
 
     def lower() -> None:
-        list(Task.objects.select_for_update().filter(pk=task.pk))
+        _lock_limited({task.pk})  # as another group's dispatcher does
         Task.objects.filter(pk=task.pk).update(max_parallel=1)
 
     assert racers.overtake(lower, lambda: dispatch([group.pk], now=clock.now())) == 1
@@ -201,7 +207,7 @@ def test_who_changes_a_task_holds_nobody_up_who_makes_or_sends_its_instances(
     live_engine.make(new_instance(task))
     ResourceGroup.objects.update(slots=8)
     save_draft(actor=None, task_id=task.pk, draft=mapping(retries={"limit": 2}))
-    change = partial(verb, actor=None, task_ids=[task.pk])
+    change = partial(verb, actor=None, ids=[task.pk])
     changed = Task.objects.get(pk=task.pk)
 
     def work() -> int:

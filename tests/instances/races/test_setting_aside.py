@@ -7,19 +7,27 @@ from functools import partial
 
 import pytest
 
-from instances.dispatch import dispatch
+from instances.engine.batches import hold_all_paused
+from instances.engine.dispatch import dispatch
 from instances.models import Edge, Instance
-from instances.operations.freezing import freeze, unfreeze
-from instances.operations.pausing import hold_all_paused, pause_batch, resume_batch
-from instances.operations.removing import remove_dependencies
-from instances.operations.rerunning import rerun
 from instances.states import State
-from projects import clock
+from instances.verbs.freezing import freeze, unfreeze
+from instances.verbs.remove_dependencies import remove_dependencies
+from instances.verbs.rerun import rerun
+from projects.ground import clock
 from projects.models import ResourceGroup
 from tests.factories import make_resource_group, make_submitted_tasks
 from tests.instances.races.acting import claim, claim_instance, finish, live_execution
-from tests.support.engine import Engine, make_batch, new_instance, state_of, states_of
-from tests.support.racing import ROUNDS, Racers, set_up_ahead
+from tests.support.engine import (
+    Engine,
+    make_batch,
+    new_instance,
+    pause_batch,
+    resume_batch,
+    state_of,
+    states_of,
+)
+from tests.support.racing import ROUNDS, Racers, rounds, set_up_ahead
 from workflows.models import Task
 
 GROUP = {"resource_group": "wide"}
@@ -34,7 +42,7 @@ def wide(live_engine: Engine) -> ResourceGroup:
 
 
 Pair = tuple[Instance, Instance]
-Pairs = Callable[[], Iterator[Pair]]
+Pairs = Callable[..., Iterator[Pair]]
 
 
 @pytest.fixture
@@ -44,7 +52,7 @@ def tasks() -> dict[str, Task]:
 
 @pytest.fixture
 def pairs(live_engine: Engine, tasks: dict[str, Task]) -> Pairs:
-    """A function that yields a pair for each round: b waits for a."""
+    """A function that yields a pair for each round, given the ends seen: b waits for a."""
 
     def set_up(days: range) -> Iterable[Pair]:
         a, b = live_engine.make_days(days, [tasks["a"]], [tasks["b"], tasks["a"]])
@@ -58,8 +66,8 @@ def test_nothing_of_a_batch_is_sent_or_starts_once_it_is_paused(
     live_engine: Engine, racers: Racers, wrong: Wrong, wide: ResourceGroup, tasks: dict[str, Task]
 ) -> None:
     """Of three instances one ends, one starts and one gets its slot while the batch is paused."""
-    seen = set()
-    for number in range(ROUNDS):
+    seen: set[object] = set()
+    for number in rounds(seen):
         batch = make_batch(tasks["a"], f"plan {number}")
         rows = [new_instance(tasks["a"], day=day, batch=batch) for day in range(2)]
         below = new_instance(tasks["b"], batch=batch, waits_for=[(tasks["a"], 0)])
@@ -122,8 +130,8 @@ def test_pausing_and_resuming_at_once_ends_as_one_of_the_two(
 def test_a_downstream_starts_before_its_upstream_is_frozen_or_not_at_all(
     live_engine: Engine, racers: Racers, wrong: Wrong, pairs: Pairs
 ) -> None:
-    seen = set()
-    for a, b in pairs():
+    seen: set[object] = set()
+    for a, b in pairs(seen):
         live_engine.run(a)
         claimed, _ = racers.race(
             partial(claim_instance, b), partial(freeze, actor=None, ids=[a.pk])
@@ -143,8 +151,8 @@ def test_a_downstream_starts_before_its_upstream_is_frozen_or_not_at_all(
 def test_an_instance_is_frozen_before_its_upstream_succeeds_or_goes_on(
     live_engine: Engine, racers: Racers, wrong: Wrong, pairs: Pairs
 ) -> None:
-    seen = set()
-    for a, b in pairs():
+    seen: set[object] = set()
+    for a, b in pairs(seen):
         execution = live_engine.start(a)
         assert execution is not None
         _, frozen = racers.race(partial(finish, execution), partial(freeze, actor=None, ids=[b.pk]))

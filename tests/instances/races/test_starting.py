@@ -8,12 +8,13 @@ from functools import partial
 
 import pytest
 
-from instances.dispatch import dispatch
+from instances.engine.dispatch import dispatch
 from instances.models import Execution, Instance
-from instances.operations.rerunning import rerun
-from instances.operations.terminating import terminate, terminate_batch
 from instances.states import LIVE, State
-from projects import clock
+from instances.verbs.mark_success import mark_success
+from instances.verbs.rerun import rerun
+from instances.verbs.terminate import terminate
+from projects.ground import clock
 from projects.models import ResourceGroup
 from tests.factories import make_resource_group, make_submitted_task, make_submitted_tasks
 from tests.instances.races.acting import claim, claim_instance, create, finish, live_execution
@@ -25,6 +26,7 @@ from tests.support.engine import (
     new_instance,
     state_of,
     states_of,
+    terminate_batch,
 )
 from tests.support.racing import ROUNDS, Racers, set_up_ahead
 from workflows.models import Task
@@ -133,8 +135,8 @@ def test_terminate_against_the_start_is_final(
     live_engine: Engine, racers: Racers, wrong: Wrong
 ) -> None:
     task = make_submitted_task(**GROUP)
-    seen = set()
-    for instance, execution in set_up_ahead(partial(all_sent, live_engine, task)):
+    seen: set[object] = set()
+    for instance, execution in set_up_ahead(partial(all_sent, live_engine, task), seen):
         claimed, stopped = racers.race(
             partial(claim, execution), partial(terminate, actor=None, ids=[instance.pk])
         )
@@ -159,8 +161,8 @@ def test_a_downstream_starts_before_its_upstreams_rerun_or_after_its_success(
         live_engine.run_all(a)
         return zip(a, b, strict=True)
 
-    seen = set()
-    for a, b in set_up_ahead(set_up):
+    seen: set[object] = set()
+    for a, b in set_up_ahead(set_up, seen):
         claimed, _ = racers.race(partial(claim_instance, b), partial(rerun, actor=None, ids=[a.pk]))
         assert state_of(b) == (State.RUNNING if claimed else State.WAITING_UPSTREAM)
         seen.add(bool(claimed))
@@ -242,3 +244,36 @@ def test_nothing_of_a_batch_starts_once_it_is_stopped(
         ended = {State.SUCCESS, State.FAILED}
         assert set(states_of([*sent, downstream])) <= ended
         assert wrong() == []
+
+
+@pytest.mark.feature("I6")
+def test_what_is_marked_success_while_it_starts_is_one_at_once_or_after_its_end(
+    live_engine: Engine, racers: Racers, wrong: Wrong
+) -> None:
+    tasks = make_submitted_tasks({"a": GROUP, "b": {**GROUP, "depends_on": ["a"]}})
+    upstream, downstream = tasks.values()
+
+    def set_up(days: range) -> Iterable[tuple[Instance, Instance, int]]:
+        a, b = live_engine.make_days(days, [upstream], [downstream, upstream])
+        return zip(a, b, live_executions(a), strict=True)
+
+    seen: set[object] = set()
+    for a, b, execution in set_up_ahead(set_up, seen):
+        claimed, marked = racers.race(
+            partial(claim, execution), partial(mark_success, actor=None, ids=[a.pk])
+        )
+        assert [outcome.ok for outcome in marked.outcomes] == [True]
+        expected = (
+            [State.TERMINATING, State.WAITING_UPSTREAM]
+            if claimed
+            else [State.SUCCESS, State.WAITING_EXECUTION]
+        )
+        assert states_of([a, b]) == expected
+        assert wrong() == []
+        # The end is told by the worker and by rescue at once: one of them counts.
+        told = racers.race(*[partial(finish, execution, "WORKER_LOST")] * 2)
+        assert sorted(told) == ([[], [execution]] if claimed else [[], []])
+        assert states_of([a, b]) == [State.SUCCESS, State.WAITING_EXECUTION]
+        seen.add(bool(claimed))
+        assert wrong() == []
+    assert len(seen) == 2, "one side won every round: this was no race"

@@ -13,7 +13,7 @@ from instances.logs.collecting import LogCollector
 from instances.runners.base import Outcome, TaskContext
 from instances.runners.registry import get_runner
 from instances.runners.running import run_launch
-from instances.runners.spawner_client import SpawnerClient
+from instances.runners.spawner.client import SpawnerClient
 
 Run = Callable[..., tuple[Outcome, str]]
 _numbers = itertools.count(1)
@@ -49,7 +49,7 @@ def run(client: SpawnerClient, tmp_path: Path) -> Run:
         }
         made = TaskContext(task_type=task_type, code=code, **context)
         runner = get_runner(task_type)
-        launch = runner.prepare(made)
+        launch = runner.launch(made)
         assert launch is not None
         collector = LogCollector(chunks.__setitem__, secrets=made.secrets)
         outcome = run_launch(

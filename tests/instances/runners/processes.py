@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 
@@ -26,11 +24,3 @@ def with_argument(argument: str) -> set[int]:
             if argument.encode() in arguments and state not in b"ZX":
                 found.add(int(folder.name))
     return found
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Return as soon as the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.005)

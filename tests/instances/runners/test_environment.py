@@ -10,7 +10,7 @@ import pytest
 from instances.runners.base import BadConfig, DataSourceTarget, TaskContext
 from instances.runners.environment import build_environment
 from instances.runners.registry import get_runner
-from instances.runners.spawner_client import SpawnerClient
+from instances.runners.spawner.client import SpawnerClient
 from tests.instances.runners.conftest import Run
 
 _NAMES = {
@@ -43,6 +43,7 @@ def _context(folder: Path, **more: object) -> TaskContext:
 
 
 @pytest.mark.feature("P5")
+@pytest.mark.item("P5.2")
 def test_the_environment_is_made_of_facts_and_of_what_the_task_names(tmp_path: Path) -> None:
     environment = build_environment(
         _context(tmp_path, environment={"API_TOKEN": "t", "TIDEMILL_TASK": "forged"})
@@ -136,7 +137,7 @@ def test_the_code_and_the_password_are_in_no_argument_and_no_variable(
         config={"url": "https://u:s3cret@example.com/"} if task_type == "http" else {},
         data_source=DataSourceTarget("db", "postgresql://u:s3cret@db/x"),
     )
-    launch = get_runner(task_type).prepare(context)
+    launch = get_runner(task_type).launch(context)
     assert launch is not None
     assert "s3cret" not in repr(launch)
     assert "s3cret" not in repr((launch.argv, launch.target, launch.environment))

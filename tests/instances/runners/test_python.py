@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from instances.error_codes import ErrorCode
 from instances.runners.base import Limits
-from instances.runners.error_codes import ErrorCode
-from instances.runners.registry import get_runner
 from tests.instances.runners.conftest import Run
 
 pytestmark = pytest.mark.feature("T10")
@@ -110,12 +109,3 @@ print(subprocess.run([sys.executable, "-c", "print(5)"], capture_output=True).st
 def test_output_that_is_no_utf_8_does_not_end_it(run: Run) -> None:
     outcome, log = run("python", "print('a\\udcff')")
     assert (outcome.ok, log) == (True, "a\\udcff\n")
-
-
-def test_bad_settings_are_named() -> None:
-    for config, field in (
-        ({"arguments": "x"}, "config.arguments"),
-        ({"arguments": [1]}, "config.arguments"),
-        ({"version": "3"}, "config.version"),
-    ):
-        assert [name for name, _ in get_runner("python").check(config, "")] == [field]

@@ -2,66 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
+from instances.error_codes import EXPLANATIONS, ErrorCode, explain
 from instances.runners.base import ExitStatus, Launch, Runner, TaskContext, explain_exit
-from instances.runners.error_codes import EXPLANATIONS, ErrorCode, explain
-from instances.runners.registry import (
-    ENTRY_POINT_GROUP,
-    Registry,
-    UnknownTaskType,
-    get_runner,
-    runner_types,
-)
+from instances.runners.registry import UnknownTaskType, get_runner
+from workflows.definitions import task_types as task_types_module
+from workflows.definitions.task_types import ENTRY_POINT_GROUP, TaskType, task_types
 
 pytestmark = pytest.mark.feature("T10")
 
 
 class Plugin(Runner):
-    type = "plugin"
-    title = "From a plugin"
-
     def prepare(self, context: TaskContext) -> Launch | None:
         return None
 
 
-class Thief(Plugin):
-    type = "shell"
+def _type(name: str, runner: str) -> TaskType:
+    return TaskType(name=name, label="From a plugin", help="Does nothing.", runner=runner)
 
 
-class Nameless(Runner):
-    def prepare(self, context: TaskContext) -> Launch | None:
-        return None
+GOOD = _type("plugin", f"{__name__}:Plugin")
+THIEF = _type("shell", f"{__name__}:Plugin")
+WRONG = _type("wrong", "pathlib:Path")
+MISSING = _type("missing", "no_such_module:Runner")
+ABSTRACT = _type("abstract", "instances.runners.base:Runner")
+RUNNERLESS = _type("runnerless", "")
 
 
-def _point(name: str, value: str) -> EntryPoint:
-    return EntryPoint(name, value, ENTRY_POINT_GROUP)
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    names = ("GOOD", "THIEF", "WRONG", "MISSING", "ABSTRACT", "RUNNERLESS")
+    found = [EntryPoint(name, f"{__name__}:{name}", ENTRY_POINT_GROUP) for name in names]
+    monkeypatch.setattr(task_types_module, "entry_points", lambda group: found)
+    task_types.cache_clear()
+    yield
+    task_types.cache_clear()
 
 
-def test_the_types_of_the_product_are_there() -> None:
-    assert list(runner_types()) == ["shell", "python", "sql", "http", "virtual"]
+def test_every_type_of_the_product_has_its_runner() -> None:
+    assert list(task_types()) == ["shell", "python", "sql", "http", "virtual"]
+    for name, task_type in task_types().items():
+        assert get_runner(name).task_type is task_type
 
 
-def test_plugins_add_types_and_broken_ones_are_named() -> None:
-    here = __name__
-    registry = Registry(
-        [
-            _point("good", f"{here}:Plugin"),
-            _point("thief", f"{here}:Thief"),
-            _point("nameless", f"{here}:Nameless"),
-            _point("abstract", "instances.runners.base:Runner"),
-            _point("wrong", "pathlib:Path"),
-            _point("missing", "no_such_module:Runner"),
-        ]
-    )
-    assert isinstance(registry.get("plugin"), Plugin)
-    assert not isinstance(registry.get("shell"), Thief)
-    assert set(registry.broken) == {"thief", "nameless", "abstract", "wrong", "missing"}
-    assert "no_such_module" in registry.broken["missing"]
-    assert "'shell' is taken" in registry.broken["thief"]
+def test_one_entry_point_brings_a_type_and_its_runner(plugins: None) -> None:
+    assert isinstance(get_runner("plugin"), Plugin)
+    assert not isinstance(get_runner("shell"), Plugin)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("wrong", "not a subclass"),
+        ("missing", "no_such_module"),
+        ("abstract", "abstract"),
+        ("runnerless", "ValueError"),
+    ],
+)
+def test_a_runner_that_cannot_be_loaded_is_named_and_holds_up_no_other(
+    plugins: None, name: str, words: str
+) -> None:
+    with pytest.raises(UnknownTaskType, match=words):
+        get_runner(name)
+    assert isinstance(get_runner("plugin"), Plugin)
 
 
 def test_an_unknown_type_is_an_error_that_names_the_known_ones() -> None:
@@ -71,7 +79,7 @@ def test_an_unknown_type_is_an_error_that_names_the_known_ones() -> None:
 
 def test_a_virtual_task_has_no_process(tmp_path: Path) -> None:
     context = TaskContext(execution_id=1, task_name="t", task_type="virtual", work_dir=tmp_path)
-    assert get_runner("virtual").prepare(context) is None
+    assert get_runner("virtual").launch(context) is None
 
 
 @pytest.mark.feature("I12")

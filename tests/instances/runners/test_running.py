@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from instances.error_codes import ErrorCode
 from instances.logs.collecting import HEAD_BYTES, TAIL_BYTES, LogCollector
 from instances.runners.base import Launch, Limits, Mode
-from instances.runners.error_codes import ErrorCode
 from instances.runners.running import run_launch
-from instances.runners.spawner_client import SpawnerClient
+from instances.runners.spawner.client import SpawnerClient
 from tests.instances.runners.conftest import Run
-from tests.instances.runners.processes import unique_seconds, wait_until, with_argument
+from tests.instances.runners.processes import unique_seconds, with_argument
+from tests.support.waiting import wait_for
 
 
 def test_a_script_succeeds_and_its_output_is_the_log(run: Run) -> None:
@@ -136,7 +137,7 @@ time.sleep(3600)
     assert (outcome.error_code, outcome.leftovers) == (ErrorCode.TERMINATED, 0)
     assert outcome.message == "Stopped: it forks."
     # Nothing is left, and nothing keeps on coming.
-    wait_until(lambda: _processes() <= before + 10, 2)
+    wait_for(lambda: _processes() <= before + 10, 2)
 
 
 def _processes() -> int:
@@ -183,7 +184,7 @@ def test_an_error_in_should_stop_kills_the_task(run: Run) -> None:
 
     with pytest.raises(RuntimeError, match="the database is gone"):
         run("shell", f"sleep {seconds}", should_stop=should_stop)
-    wait_until(lambda: not with_argument(seconds))
+    wait_for(lambda: not with_argument(seconds))
 
 
 def test_a_log_that_cannot_be_stored_ends_no_task(client: SpawnerClient, tmp_path: Path) -> None:
@@ -254,7 +255,7 @@ def test_a_shell_task_starts_no_interpreter(run: Run) -> None:
     for _ in range(20):
         outcome, log = run("shell", "tr '\\0' ' ' < /proc/$PPID/cmdline")
         durations.append(outcome.duration)
-    assert "instances.runners.spawner" in log  # its parent is the spawner
+    assert "instances.runners.spawner.spawner" in log  # its parent is the spawner
     assert sorted(durations)[10] < 0.05  # a few ms; an interpreter alone takes 15
 
 

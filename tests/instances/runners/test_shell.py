@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from instances.runners.error_codes import ErrorCode
-from instances.runners.registry import get_runner
+from instances.error_codes import ErrorCode
 from tests.instances.runners.conftest import Run
 
 pytestmark = pytest.mark.feature("T10")
@@ -40,16 +39,3 @@ def test_a_script_of_a_megabyte_runs(run: Run) -> None:
 def test_it_works_in_a_folder_of_its_own(run: Run) -> None:
     outcome, log = run("shell", '[ "$PWD" = "$HOME" ]; mkdir a; touch a/b; ls -A', execution_id=41)
     assert (outcome.ok, log) == (True, "a\n")
-
-
-@pytest.mark.parametrize(
-    ("config", "code", "field"),
-    [
-        ({"shell": "/bin/zsh"}, "", "config.shell"),
-        ({"stop_on_error": "no"}, "", "config.stop_on_error"),
-        ({"shel": "/bin/sh"}, "", "config.shel"),
-        ({}, "a\0b", "code"),
-    ],
-)
-def test_bad_settings_are_named(config: dict[str, object], code: str, field: str) -> None:
-    assert [name for name, _ in get_runner("shell").check(config, code)] == [field]

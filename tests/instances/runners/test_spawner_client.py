@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from instances.runners import process_tree, spawner_client
 from instances.runners.base import ExitStatus, Launch, Limits, Mode
-from instances.runners.spawner_client import SpawnerClient, SpawnerUnavailable
-from tests.instances.runners.processes import unique_seconds, wait_until, with_argument
+from instances.runners.spawner import client as spawner_client
+from instances.runners.spawner import process_tree
+from instances.runners.spawner.client import SpawnerClient, SpawnerUnavailable
+from tests.instances.runners.processes import unique_seconds, with_argument
+from tests.support.waiting import wait_for
 
 _ROOT = Path(__file__).resolve().parents[3]
 # In the group, in a session of its own, and without environment: two processes each.
@@ -27,14 +29,15 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from instances.runners.base import Launch, Mode
-from instances.runners.spawner_client import get_client
+from instances.runners.spawner.client import SpawnerClient
+client = SpawnerClient()
 for code in sys.argv[2:]:
-    get_client().start(Launch(
+    client.start(Launch(
         mode=Mode.EXEC, argv=("/bin/sh", "/dev/fd/3"), payload=code.encode(),
         environment={"PATH": "/usr/bin:/bin"}, working_directory=Path("/")))
-get_client().start(Launch(
+client.start(Launch(
     mode=Mode.CALL, target="time:sleep", payload=b"", environment={}, working_directory=Path("/")))
-print(*get_client().spawner_pids().values(), flush=True)
+print(*client.spawner_pids().values(), flush=True)
 sys.stdin.read()
 """
 
@@ -64,7 +67,7 @@ def _start(
 
 def _spawner_of(guardian: int) -> int:
     path = Path(f"/proc/{guardian}/task/{guardian}/children")
-    wait_until(path.read_text)
+    wait_for(path.read_text)
     return int(path.read_text().split()[0])
 
 
@@ -74,10 +77,10 @@ def test_kill_9_of_a_worker_leaves_nothing() -> None:
     with _worker(_TREE.format(seconds), "trap '' TERM; " + _TREE.format(seconds)) as worker:
         assert worker.stdout is not None
         guardians = [int(pid) for pid in worker.stdout.readline().split()]
-        wait_until(lambda: len(with_argument(seconds)) == 6)
+        wait_for(lambda: len(with_argument(seconds)) == 6)
         worker.kill()
-        wait_until(lambda: not with_argument(seconds), 2)
-        wait_until(lambda: not any(_runs(pid) for pid in guardians), 2)
+        wait_for(lambda: not with_argument(seconds), 2)
+        wait_for(lambda: not any(_runs(pid) for pid in guardians), 2)
 
 
 @pytest.mark.feature("I4")
@@ -86,10 +89,10 @@ def test_kill_9_of_a_worker_and_everything_below_it_leaves_nothing() -> None:
     with _worker(_TREE.format(seconds)) as worker:
         assert worker.stdout is not None
         guardians = [int(pid) for pid in worker.stdout.readline().split()]
-        wait_until(lambda: len(with_argument(seconds)) == 3)
+        wait_for(lambda: len(with_argument(seconds)) == 3)
         for pid in (worker.pid, *guardians):
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not with_argument(seconds), 2)
+        wait_for(lambda: not with_argument(seconds), 2)
 
 
 def _worker(*codes: str) -> subprocess.Popen[str]:
@@ -116,7 +119,7 @@ def test_a_task_is_killed_before_its_lease_ends_unless_that_is_renewed(
         _start(own_client, "sleep 3", lease_until=ends) as renewed,
         _start(own_client, "sleep 3") as without,
     ):
-        wait_until(lambda: len(with_argument(seconds)) == 3)
+        wait_for(lambda: len(with_argument(seconds)) == 3)
         renewed.renew(time.time() + 60)
         assert left_alone.wait(10) == ExitStatus(lost=True)
         assert time.time() < ends
@@ -135,7 +138,7 @@ def test_kill_9_of_a_spawner_leaves_nothing_and_reports_its_tasks_lost(
 ) -> None:
     seconds = unique_seconds()
     with _start(own_client, _TREE.format(seconds)) as running:
-        wait_until(lambda: len(with_argument(seconds)) == 3)
+        wait_for(lambda: len(with_argument(seconds)) == 3)
         guardian = own_client.spawner_pids()[""]
         pids = {"guardian": guardian, "spawner": _spawner_of(guardian)}
         for victim in victims:
@@ -152,7 +155,7 @@ def test_kill_9_of_a_spawner_leaves_nothing_and_reports_its_tasks_lost(
 def test_closing_the_client_kills_what_runs(own_client: SpawnerClient) -> None:
     seconds = unique_seconds()
     running = _start(own_client, _TREE.format(seconds))
-    wait_until(lambda: len(with_argument(seconds)) == 3)
+    wait_for(lambda: len(with_argument(seconds)) == 3)
     own_client.close()
     assert with_argument(seconds) == set()
     assert running.wait(5) == ExitStatus(lost=True)
@@ -164,8 +167,8 @@ def test_closing_the_client_kills_what_runs(own_client: SpawnerClient) -> None:
 def test_letting_go_of_a_running_process_kills_it(own_client: SpawnerClient) -> None:
     seconds = unique_seconds()
     with _start(own_client, _TREE.format(seconds)):
-        wait_until(lambda: len(with_argument(seconds)) == 3)
-    wait_until(lambda: not with_argument(seconds), 2)
+        wait_for(lambda: len(with_argument(seconds)) == 3)
+    wait_for(lambda: not with_argument(seconds), 2)
 
 
 def test_a_task_kills_only_its_own_processes(own_client: SpawnerClient) -> None:
@@ -174,7 +177,7 @@ def test_a_task_kills_only_its_own_processes(own_client: SpawnerClient) -> None:
         _start(own_client, _TREE.format(first)) as one,
         _start(own_client, _TREE.format(second)) as other,
     ):
-        wait_until(lambda: len(with_argument(first) | with_argument(second)) == 6)
+        wait_for(lambda: len(with_argument(first) | with_argument(second)) == 6)
         one.kill(grace=0)
         assert one.wait(5) == ExitStatus(signal=signal.SIGKILL)
         assert with_argument(first) == set()
@@ -182,23 +185,19 @@ def test_a_task_kills_only_its_own_processes(own_client: SpawnerClient) -> None:
         assert other.wait(0) is None
 
 
-def test_a_fork_gets_a_client_of_its_own() -> None:
-    client = spawner_client.get_client()
-    try:
-        client.warm_up()
-        pid = os.fork()
-        if pid == 0:
-            mine = spawner_client.get_client()
-            with _start(mine, "exit 5") as running:
-                status = running.wait(10)
-            mine.close()
-            os._exit(0 if mine is not client and status == ExitStatus(exit_code=5) else 1)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-        # The parent's spawner has not noticed anything.
-        with _start(client, "exit 6") as running:
-            assert running.wait(10) == ExitStatus(exit_code=6)
-    finally:
-        spawner_client.close_client()
+def test_a_fork_has_no_spawner_of_its_parents(own_client: SpawnerClient) -> None:
+    own_client.warm_up()
+    pid = os.fork()
+    if pid == 0:
+        inherited = own_client.spawner_pids()
+        with _start(own_client, "exit 5") as running:
+            status = running.wait(10)
+        own_client.close()
+        os._exit(0 if not inherited and status == ExitStatus(exit_code=5) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    # The parent's spawner has not noticed anything.
+    with _start(own_client, "exit 6") as running:
+        assert running.wait(10) == ExitStatus(exit_code=6)
 
 
 def test_a_task_has_no_descriptor_but_its_own(own_client: SpawnerClient) -> None:
@@ -240,7 +239,8 @@ def test_a_spawner_without_free_descriptors_refuses_a_start_and_lives_on(
     used = len(list(Path(f"/proc/{spawner}/fd").iterdir()))
     resource.prlimit(spawner, resource.RLIMIT_NOFILE, (used + 3, hard))
     with _start(own_client, "true") as running:
-        assert running.wait(10) == ExitStatus(start_error="Too many open files")
+        refused = ExitStatus(start_error="Too many open files", exhausted=True)
+        assert running.wait(10) == refused
     resource.prlimit(spawner, resource.RLIMIT_NOFILE, (hard, hard))
     with _start(own_client, "exit 4") as running:
         assert running.wait(10) == ExitStatus(exit_code=4)

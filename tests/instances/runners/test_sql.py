@@ -9,11 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from instances.error_codes import ErrorCode
 from instances.runners.base import DataSourceTarget
-from instances.runners.error_codes import ErrorCode
-from instances.runners.registry import get_runner
 from tests.instances.runners.conftest import Run
-from tests.instances.runners.processes import wait_until
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.feature("T10")
 
@@ -71,7 +70,7 @@ def test_a_task_waits_for_another_that_writes_the_same_file(run: Run, tmp_path: 
         ),
     )
     holder.start()
-    wait_until(ready.exists)
+    wait_for(ready.exists)
     impatient, _ = run("sql", "select 1", config={**config, "lock_wait": 0})
     assert impatient.error_code == ErrorCode.DATA_SOURCE_ERROR
     outcome, log = run("sql", "select 1", config=config)
@@ -128,16 +127,3 @@ def test_a_database_in_a_missing_folder_is_an_error_of_the_data_source(run: Run)
 def test_the_child_uses_the_duckdb_of_the_product(run: Run) -> None:
     _, log = run("sql", "select version() v")
     assert duckdb.__version__ in log
-
-
-def test_bad_settings_are_named() -> None:
-    check = get_runner("sql").check
-    assert [name for name, _ in check({"rows": -1}, "")] == ["config.rows"]
-    assert [name for name, _ in check({"database": 1}, "")] == ["config.database"]
-    assert [name for name, _ in check({"lock_wait": "x", "db": 1}, "")] == [
-        "config.db",
-        "config.lock_wait",
-    ]
-    assert [name for name, _ in check({"database": "x"}, "", has_data_source=True)] == [
-        "config.database"
-    ]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instances.runners.sql_statements import split_statements
+from instances.runners.sql.statements import split_statements
 
 
 def _texts(script: str, dialect: str = "duckdb") -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from instances.runners.text_table import MAX_CELL, format_table
+from instances.runners.sql.text_table import MAX_CELL, format_table
 
 
 def test_numbers_stand_right_and_texts_left() -> None:

@@ -44,7 +44,7 @@ class Command(BaseCommand):
             names = ", ".join(sorted(missing)) or "of this description"
             self.stderr.write(f"There is no workflow {names}.")
             sys.exit(2)
-        texts = export_workflows([workflow.pk for workflow in chosen])
+        texts = export_workflows([workflow.pk for workflow in chosen], actor=None)
         if options["output"] is None:
             self.stdout.write("---\n".join(texts[workflow.pk] for workflow in chosen), ending="")
             return

@@ -12,13 +12,13 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from projects.access import Actor, scope
+from projects.ground.refusals import Refusal
 from projects.models import Project
-from projects.refusals import Refusal
 from workflows.bundles.importing import ImportedWorkflow, ImportResult, import_bundles
 from workflows.bundles.problems import BundleError, BundleProblem
 from workflows.bundles.reading import MAX_SIZE
 from workflows.bundles.schema import WorkflowBundle, parse_bundle
-from workflows.names import check_name
+from workflows.editing.names import check_name
 
 
 class Command(BaseCommand):

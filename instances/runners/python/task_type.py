@@ -1,0 +1,21 @@
+"""Python tasks: what they may be told."""
+
+from __future__ import annotations
+
+from projects.ground.fields.field import Field, Kind
+from workflows.definitions.task_types import TaskType
+
+PYTHON = TaskType(
+    name="python",
+    label="Python",
+    help="A Python program, run as __main__.",
+    runner="instances.runners.python.runner:PythonRunner",
+    code_language="python",
+    config=(
+        Field(
+            name="arguments",
+            help="What the program finds in sys.argv after its name.",
+            kind=Kind.LIST,
+        ),
+    ),
+)

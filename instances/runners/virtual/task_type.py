@@ -1,0 +1,13 @@
+"""Virtual tasks: roots and placeholders, which have no settings."""
+
+from __future__ import annotations
+
+from workflows.definitions.task_types import TaskType
+
+VIRTUAL = TaskType(
+    name="virtual",
+    label="Virtual",
+    help="Does nothing: a root or a meeting point for dependencies.",
+    runner="instances.runners.virtual.runner:VirtualRunner",
+    virtual=True,
+)

@@ -1,0 +1,34 @@
+"""Tasks, and workflows as all their tasks, as what verbs act on."""
+
+from __future__ import annotations
+
+from projects.ground import clock
+from projects.verbs.catalogue import add_noun
+from projects.verbs.verb import Noun
+from workflows.choices import TaskStatus
+from workflows.models import Task, Workflow
+from workflows.status import effective_status
+
+TASKS = Noun(
+    key="task",
+    plural="tasks",
+    model=Task,
+    states=TaskStatus,
+    missing="There is no such task in your projects.",
+    filterset="workflows.filters.TaskFilter",
+    label=("workflow__name", "name"),
+    state=lambda: effective_status(clock.now()),
+)
+WORKFLOWS = add_noun(
+    Noun(
+        key="workflow",
+        plural="workflows",
+        model=Workflow,
+        states=TaskStatus,
+        missing="There is no such workflow in your projects.",
+        filterset="workflows.filters.WorkflowFilter",
+        label=("name",),
+        parts=TASKS,
+        parts_path="workflow",
+    )
+)
