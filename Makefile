@@ -16,7 +16,7 @@ RUN_READY := $(VENV)/.installed
 DEV_READY := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test bench test-races test-faults soak lint format features features-report migrations-check lock clean
+.PHONY: help up demo test bench test-races test-faults soak lint format messages features features-report migrations-check lock clean
 
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -52,6 +52,9 @@ lint: $(DEV_READY) ## check style, types, layers and migrations
 format: $(DEV_READY) ## put the code into its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+messages: $(DEV_READY) ## collect the words for translation, and compile what is translated (needs gettext)
+	$(BIN)/python .ci/messages.py
 
 features: $(DEV_READY) ## run the tests and print what they prove, feature by feature
 	@mkdir -p build

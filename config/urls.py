@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 
 from config import failing
 from config.console import palette
@@ -18,6 +19,7 @@ handler500 = "config.failing.failed"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("language/", set_language, name="set_language"),
     path("favicon.ico", failing.favicon, name="favicon"),
     path("admin/login/", login),  # instead of the one among the next
     path("admin/search/", admin.site.admin_view(palette.search)),  # instead of Unfold's

@@ -51,6 +51,7 @@ UNFOLD: dict[str, Any] = {
     ],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": False,
+    "SHOW_LANGUAGES": True,
     "DASHBOARD_CALLBACK": "config.console.home.dashboard",
     "STYLES": [_style(name) for name in STYLES],
     "COLORS": {

@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "projects.console.content_policy.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -127,7 +128,11 @@ AXES_VERBOSE = False
 # Hours after the last thing that its user did at which a session ends.
 SESSION_COOKIE_AGE = 3600 * env.int("SESSION_HOURS", 12)
 
-LANGUAGE_CODE = "en-us"
+# Of what nobody asks for, such as the log; else a page's and an answer's is the reader's own: the
+# choice in the user menu, then what the browser or the client prefers.
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = [BASE_DIR / "projects" / "locale"]
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True

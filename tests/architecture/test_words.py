@@ -1,0 +1,166 @@
+"""Every word for people stands in the catalogues, with the same places to fill in."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+APPS = ("config", "projects", "workflows", "events", "instances", "backfill")
+# What is English whoever reads it: who runs commands and reads logs, metrics and the API's
+# description works with the names in the code (docs/decisions/words.md).
+ENGLISH = (
+    "*/migrations/*",
+    "*/management/commands/*",
+    "config/checks.py",
+    "config/settings/*",
+    "config/embedded/*",
+    "config/postgres_backend/*",
+    "config/watching/*",
+    "config/log_format.py",
+    "config/celery*.py",
+    "config/tasks.py",
+    "*/tasks.py",
+    "backfill/demo/*",
+    "instances/worker/*",
+    "instances/runners/*/runner.py",
+    "instances/runners/spawner/*",
+    "instances/runners/*_child.py",
+    "instances/runners/*/*_child.py",
+    "projects/ground/threads.py",
+)
+TRANSLATED = frozenset(
+    (
+        "_ gettext gettext_lazy gettext_noop ngettext ngettext_lazy npgettext pgettext "
+        "pgettext_lazy "
+    ).split()
+)
+# Faults of the code itself, which no user sees as they are.
+INTERNAL = frozenset(
+    (
+        "AssertionError AttributeError ImproperlyConfigured KeyError LookupError "
+        "NotImplementedError OSError RuntimeError SystemExit TypeError ValueError "
+    ).split()
+)
+LOGS = {"debug", "info", "warning", "error", "exception", "critical"}
+# Arguments that are words whatever is in them; and those that no page shows.
+WORDS = frozenset(
+    (
+        "description done empty_text help help_text label phrase placeholder short_description "
+        "title verbose_name verbose_name_plural warning "
+    ).split()
+)
+SCHEMA = {"help_text", "description", "summary"}
+_PROSE = re.compile(r"[A-Za-z]{2,}[,;:]? [A-Za-z“{]|^[A-Z][a-z]+\.$")
+_SQL = re.compile(
+    r"\b(SELECT|UPDATE|INSERT|WHERE|JOIN|DELETE|FROM|CREATE|ALTER|SET|VALUES|ORDER BY|CASE|COALESCE"
+    r"|EXISTS|RETURNING|ANY|IS (NOT )?NULL|AND|OR|ON|NOT|FOR|COPY|LOCK)\b"
+)
+
+
+def _text(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values
+        )
+    return None
+
+
+def _name(call: ast.Call) -> str:
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _bare(tree: ast.AST, is_schema: bool, is_model: bool) -> Iterator[tuple[int, str]]:
+    """Yield the words of a module that no catalogue has: (line, text)."""
+
+    def look(node: ast.AST, argument: str = "") -> Iterator[tuple[int, str]]:
+        if isinstance(node, ast.Call):
+            name = _name(node)
+            if name in TRANSLATED or name in INTERNAL or name in ("getLogger", "cast", "warn"):
+                return
+            if isinstance(node.func, ast.Attribute) and name in LOGS:
+                return
+            if name == "format_html" and node.args and _is_markup(node.args[0]):
+                node = ast.Call(node.func, node.args[1:], node.keywords)
+        if isinstance(node, ast.Expr) and _text(node.value) is not None:
+            return  # a docstring
+        if isinstance(node, ast.keyword):
+            argument = node.arg or ""
+        text = _text(node) if isinstance(node, ast.expr) else None
+        if text is not None:
+            if argument in SCHEMA and (is_schema or (is_model and argument == "help_text")):
+                return
+            is_words = argument in WORDS and re.search("[A-Za-z]{2}", text) is not None
+            if is_words or (_PROSE.search(text) and not _SQL.search(text)):
+                yield node.lineno, text  # type: ignore[attr-defined]
+            return
+        for child in ast.iter_child_nodes(node):
+            yield from look(child, argument if isinstance(node, ast.keyword) else "")
+
+    yield from look(tree)
+
+
+def _is_markup(node: ast.expr) -> bool:
+    """Whether a template of format_html has no words between its tags."""
+    text = _text(node)
+    return text is not None and not re.search("[A-Za-z]{2}", re.sub("<[^>]*>|{[^}]*}", "", text))
+
+
+def _modules() -> Iterator[Path]:
+    for app in APPS:
+        for path in sorted((ROOT / app).rglob("*.py")):
+            if not any(path.relative_to(ROOT).match(pattern) for pattern in ENGLISH):
+                yield path
+
+
+# Texts that look like words and are none, each with its reason.
+NO_WORDS: dict[str, str] = {}
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_every_sentence_of_the_code_is_in_the_catalogue(app: str) -> None:
+    found = []
+    for path in _modules():
+        where = path.relative_to(ROOT)
+        if where.parts[0] != app:
+            continue
+        is_schema = "api" in where.parts or "rest" in where.parts
+        tree = ast.parse(path.read_text())
+        for line, text in _bare(tree, is_schema, "models" in where.parts):
+            if text not in NO_WORDS:
+                found.append(f"{where}:{line} {text!r}")
+    assert found == []
+
+
+_HIDDEN = re.compile(
+    r"{%\s*comment.*?endcomment\s*%}|{#.*?#}|{%\s*blocktrans(?:late)?\b.*?endblocktrans(?:late)?\s*%}"
+    r"|<script.*?</script>|<style.*?</style>|<!--.*?-->",
+    re.DOTALL,
+)
+_ATTRIBUTE = re.compile(r'\b(?:title|aria-label|placeholder|alt|data-say-[a-z-]+)="([^"]*)"')
+_ICON = re.compile(r'<span class="material-symbols-outlined[^"]*"[^>]*>[^<]*</span>')
+_ARGUMENT = re.compile(r'{%\s*include\b[^%]*?\b(?:nothing|title|text|label)="([^"]*)"')
+_DEFAULT = re.compile(r'\|(?:default|yesno|default_if_none|pluralize):"([^"]*)"')
+
+
+def test_every_sentence_of_the_templates_is_in_the_catalogue() -> None:
+    found = []
+    for path in sorted((ROOT / "templates").rglob("*.html")):
+        source = _ICON.sub("", _HIDDEN.sub("", path.read_text()))
+        words = [*_ARGUMENT.findall(source), *_DEFAULT.findall(source)]
+        words += [re.sub(r"{[{%].*?[%}]}", "", text) for text in _ATTRIBUTE.findall(source)]
+        bare = re.sub(r"{[{%].*?[%}]}", "", source, flags=re.DOTALL)
+        words += re.sub(r"<[^>]*>", "\n", bare, flags=re.DOTALL).split("\n")
+        found += [
+            f"{path.relative_to(ROOT)}: {text.strip()!r}"
+            for text in words
+            if re.search("[A-Za-z]{2}", re.sub("&[a-z]+;", "", text))
+        ]
+    assert found == []
