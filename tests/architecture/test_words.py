@@ -34,16 +34,52 @@ ENGLISH = (
     "projects/ground/threads.py",
 )
 TRANSLATED = frozenset(
-    ["_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "npgettext", "pgettext", "pgettext_lazy"]
+    [
+        "_",
+        "gettext",
+        "gettext_lazy",
+        "gettext_noop",
+        "ngettext",
+        "ngettext_lazy",
+        "npgettext",
+        "pgettext",
+        "pgettext_lazy",
+    ]
 )
 # Faults of the code itself, which no user sees as they are.
 INTERNAL = frozenset(
-    ["AssertionError", "AttributeError", "ImproperlyConfigured", "KeyError", "LookupError", "NotImplementedError", "OSError", "RuntimeError", "SystemExit", "TypeError", "ValueError"]
+    [
+        "AssertionError",
+        "AttributeError",
+        "ImproperlyConfigured",
+        "KeyError",
+        "LookupError",
+        "NotImplementedError",
+        "OSError",
+        "RuntimeError",
+        "SystemExit",
+        "TypeError",
+        "ValueError",
+    ]
 )
 LOGS = {"debug", "info", "warning", "error", "exception", "critical"}
 # Arguments that are words whatever is in them; and those that no page shows.
 WORDS = frozenset(
-    ["description", "done", "empty_text", "help", "help_text", "label", "phrase", "placeholder", "short_description", "title", "verbose_name", "verbose_name_plural", "warning"]
+    [
+        "description",
+        "done",
+        "empty_text",
+        "help",
+        "help_text",
+        "label",
+        "phrase",
+        "placeholder",
+        "short_description",
+        "title",
+        "verbose_name",
+        "verbose_name_plural",
+        "warning",
+    ]
 )
 SCHEMA = {"help_text", "description", "summary"}
 _PROSE = re.compile(r"[A-Za-z]{2,}[,;:]? [A-Za-z“{]|^[A-Z][a-z]+\.$")
