@@ -111,7 +111,9 @@ def _cells(
     spans: Sequence[tuple[date, date]],
 ) -> list[Cell]:
     # What a person has to know first is what can be hovered when not all can.
-    urgent = sorted(counts, key=lambda at: (State.FAILED not in counts[at], _is_done(counts[at])))
+    urgent = sorted(
+        counts, key=lambda at: (State.FAILED not in counts[at], _is_done(counts[at]), at)
+    )
     boxed = set(urgent[:MOST_BOXES])
     cells = []
     for at in sorted(counts):

@@ -56,7 +56,8 @@ def live_context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
     progress = progress_of([plan.pk])[plan.pk]
     lines = _task_lines(request, plan)
     seen = [line for line in lines if not line["hidden"]]
-    skips = Skip.objects.filter(plan=plan).order_by().values("reason").annotate(number=Count("id"))
+    skips = Skip.objects.filter(plan=plan).values("reason").annotate(number=Count("id"))
+    skips = skips.order_by("reason")
     list_url = reverse("admin:instances_instance_changelist")
     return {
         "plan": plan,
@@ -91,7 +92,7 @@ def _task_lines(request: HttpRequest, plan: Plan) -> list[dict[str, Any]]:
         .select_related("task__workflow", "version")
         .prefetch_related("task__owners")
         .defer("task__draft", "version__definition")
-        .order_by("position")
+        .order_by("position", "pk")
     )
     eyes = sight_of(request)
     list_url = reverse("admin:instances_instance_changelist")
@@ -109,7 +110,7 @@ def _task_line(
         "task_id": task.pk,
         "hidden": False,
         "name": name,
-        "owners": ", ".join(str(user) for user in task.owners.all()),
+        "owners": ", ".join(sorted(str(user) for user in task.owners.all())),
         "cycle": row.version.cycle.replace("_", " "),
         "version": row.version.number,
         "number": progress.total,

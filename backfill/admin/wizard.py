@@ -312,19 +312,19 @@ def _candidates(
         EntryKind.TASKS.value: [
             (pk, f"{workflow}/{name}", cycle.replace("_", " "))
             for pk, workflow, name, cycle in listed.order_by(
-                "workflow__name", "position", "name"
+                "workflow__name", "position", "name", "pk"
             ).values_list("pk", "workflow__name", "name", "cycle")[:MOST_LISTED]
         ],
         EntryKind.WORKFLOWS.value: [
             (pk, name, "")
             for pk, name in Workflow.objects.filter(project=project)
-            .order_by("name")
+            .order_by("name", "pk")
             .values_list("pk", "name")[:MOST_LISTED]
         ],
         EntryKind.FOLDERS.value: [
             (pk, path, "")
             for pk, path in Folder.objects.filter(project=project)
-            .order_by("path")
+            .order_by("path", "pk")
             .values_list("pk", "path")[:MOST_LISTED]
         ],
     }

@@ -141,7 +141,7 @@ def tasks_progress(plan_id: int) -> dict[int, Progress]:
     still to be made is known to be a skip.
     """
     plan = _with_states().get(pk=plan_id)
-    cells = dict(plan.tasks.order_by("position").values_list("task_id", "cell_count"))
+    cells = dict(plan.tasks.order_by("position", "pk").values_list("task_id", "cell_count"))
     tallies = {task_id: _Tally({}) for task_id in cells}
     with connection.cursor() as cursor:
         cursor.execute(

@@ -123,4 +123,4 @@ def _groups(request: HttpRequest) -> list[tuple[Any, str]]:
 def _next_tasks(request: HttpRequest) -> list[Task]:
     rows = scope(Task.objects.select_related("workflow", "version"), request.user)
     due = rows.filter(status="SCHEDULING", next_fire_at__isnull=False)
-    return list(due.defer("draft", "version__definition").order_by("next_fire_at")[:6])
+    return list(due.defer("draft", "version__definition").order_by("next_fire_at", "pk")[:6])

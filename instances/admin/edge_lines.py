@@ -46,7 +46,7 @@ def upstream_lines(request: HttpRequest, instance: Instance) -> tuple[list[EdgeL
             "upstream__version__definition",
             "upstream_task__version__definition",
         )
-        .order_by("upstream_task", "upstream_scheduled_at")
+        .order_by("upstream_task_id", "upstream_scheduled_at", "pk")
     )
     return _lines(request, list(rows[: MOST_EDGES + 1]), upstream=True)
 
@@ -57,7 +57,7 @@ def downstream_lines(request: HttpRequest, instance: Instance) -> tuple[list[Edg
         downstream_edges(instance, request.user)
         .select_related("instance__version")
         .defer("instance__task__draft", "instance__version__definition")
-        .order_by("instance__task", "instance__scheduled_at")
+        .order_by("instance__task_id", "instance__scheduled_at", "pk")
     )
     return _lines(request, list(rows[: MOST_EDGES + 1]), upstream=False)
 

@@ -215,8 +215,8 @@ def link(url: str, text: str, *, title: str = "") -> SafeString:
 
 
 def names(rows: Iterable[Any]) -> SafeString:
-    """Return the texts of rows, one after the other."""
-    texts = [str(row) for row in rows]
+    """Return the texts of rows, one after the other; no database promises an order of owners."""
+    texts = sorted(str(row) for row in rows)
     return format_html("{}", ", ".join(texts)) if texts else NOTHING
 
 

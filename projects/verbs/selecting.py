@@ -196,7 +196,7 @@ def promise(verb: Verb, *, actor: Actor, rows: QuerySet[Any], asked: int | None 
         left[noun.missing] += gone
     return Promise(
         acting={state: acting[state] for state in noun.states if acting[state]},
-        left=dict(left.most_common()),
+        left=dict(sorted(left.items(), key=lambda one: (-one[1], one[0]))),
         project_ids=frozenset(project_ids),
     )
 

@@ -15,7 +15,7 @@ from workflows.models import Folder, Workflow
 
 def workflow_choices(request: HttpRequest) -> list[tuple[int, str]]:
     """Return the workflows of the user's projects."""
-    rows = scope(Workflow.objects.all(), request.user).order_by("name")
+    rows = scope(Workflow.objects.all(), request.user).order_by("name", "pk")
     return list(rows.values_list("pk", "name")[:MOST_CHOICES])
 
 

@@ -103,7 +103,7 @@ class TaskAdmin(VerbPages):
     phone_columns = ("name_shown", "status_shown", "workflow_shown", "next_fire")
     empty_text = "No task yet: open a workflow and add one, or import its YAML file."
     list_before_template = "tidemill/list_before.html"
-    ordering = ("workflow__name", "position", "name")
+    ordering = ("workflow__name", "position", "name", "pk")
     fieldsets = (
         (
             None,

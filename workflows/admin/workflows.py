@@ -223,7 +223,7 @@ class WorkflowAdmin(VerbPages):
 
     @action(description="Export as YAML")
     def export_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
-        ids = list(queryset.order_by("name").values_list("pk", flat=True)[:MOST_EXPORTED])
+        ids = list(queryset.order_by("name", "pk").values_list("pk", flat=True)[:MOST_EXPORTED])
         return _as_file("workflows.yaml", export_workflows(ids, actor=request.user).values())
 
     @action(description="Import YAML …", icon="upload_file", permissions=["develop"])
