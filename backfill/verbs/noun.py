@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from django.utils.translation import ngettext
+
 from backfill.models import Plan
 from backfill.models.shown import shown_state
 from backfill.running.settling import settle_plans
 from backfill.states import PlanState
+from projects.ground.words import thousands
 from projects.verbs.verb import Noun
+
+
+def _plans(number: int) -> str:
+    return ngettext("{count} plan", "{count} plans", number).format(count=thousands(number))
+
 
 PLANS = Noun(
     key="plan",
@@ -15,6 +23,7 @@ PLANS = Noun(
     states=PlanState,
     missing="There is no such plan in your projects.",
     filterset="backfill.filters.PlanFilter",
+    counted=_plans,
     label=("name",),
     state=shown_state,
     prepare=settle_plans,

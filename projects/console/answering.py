@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from django.contrib import messages
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
 
 from projects.ground.refusals import Refusal
+from projects.ground.words import thousands
 from projects.verbs.recording import BatchResult, ItemOutcome
 
 MOST_LISTED = 10
 
 
-def report(request: HttpRequest, result: BatchResult, done: str, noun: str) -> None:
-    """Say what became of each `noun`; `done` is what was done to it, such as "terminated"."""
+def report(
+    request: HttpRequest, result: BatchResult, done: str, counted: Callable[[int], str]
+) -> None:
+    """Say what became of the objects: 3 instances (`counted`) terminated (`done`)."""
     succeeded, refused = result.succeeded, result.refused
     record = reverse("admin:projects_operation_change", args=[result.operation_id])
     if succeeded:
         text = format_html(
-            '{} {} {}. <a class="tm-link" href="{}">Operation record</a>',
-            f"{len(succeeded):,}",
-            noun if len(succeeded) == 1 else f"{noun}s",
-            done,
+            '{} <a class="tm-link" href="{}">{}</a>',
+            _("{objects} {done}.").format(objects=counted(len(succeeded)), done=done),
             record,
+            _("Operation record"),
         )
         messages.success(request, text)
         details = Counter(one.detail for one in succeeded if one.detail)
         for detail, number in details.most_common(5):
-            messages.info(request, f"{number:,} of them: {detail}")
+            text = _("{count} of them: {detail}").format(count=thousands(number), detail=detail)
+            messages.info(request, text)
     if refused:
         text = format_html(
-            '{} {} left alone: <ul class="tm-outcomes">{}{}</ul>',
-            f"{len(refused):,}",
-            noun if len(refused) == 1 else f"{noun}s",
+            '{} <ul class="tm-outcomes">{}{}</ul>',
+            _("{objects} left alone:").format(objects=counted(len(refused))),
             format_html_join("", "<li>{}: {}</li>", _listed(refused)),
             _rest(refused, record),
         )
@@ -51,7 +55,8 @@ def refuse(request: HttpRequest, refusal: Refusal) -> None:
         messages.error(request, refusal.detail)
         return
     text = format_html(
-        'Nothing was done: <ul class="tm-outcomes">{}</ul>',
+        '{} <ul class="tm-outcomes">{}</ul>',
+        _("Nothing was done:"),
         format_html_join("", "<li>{}: {}</li>", faults),
     )
     messages.error(request, text)
@@ -65,6 +70,9 @@ def _rest(outcomes: list[ItemOutcome], record: str) -> str:
     rest = Counter(one.detail or one.code for one in outcomes[MOST_LISTED:])
     return format_html_join(
         "",
-        '<li>… and <a class="tm-link" href="{}">{} more</a>: {}</li>',
-        ((record, f"{number:,}", detail) for detail, number in rest.most_common(5)),
+        '<li><a class="tm-link" href="{}">{}</a>: {}</li>',
+        (
+            (record, _("… and {count} more").format(count=thousands(number)), detail)
+            for detail, number in rest.most_common(5)
+        ),
     )

@@ -103,7 +103,7 @@ class VerbPages(ScopedAdmin):
             page = reverse("admin:projects_operation_change", args=[result.operation_id])
             return HttpResponseRedirect(page)
         if result is not None:
-            report(request, result, verb.done, verb.noun.key)
+            report(request, result, verb.done, verb.noun.counted)
         return HttpResponseRedirect(back)
 
     @property

@@ -11,6 +11,12 @@ from collections.abc import Callable
 from typing import cast
 
 from django.utils import translation
+from django.utils.formats import number_format
 
 gettext_lazy = cast("Callable[[str], str]", translation.gettext_lazy)
 pgettext_lazy = cast("Callable[[str, str], str]", translation.pgettext_lazy)
+
+
+def thousands(number: int) -> str:
+    """Return a whole number as its reader writes it: 10,000."""
+    return number_format(number, force_grouping=True)

@@ -26,12 +26,13 @@ from projects.verbs.selecting import Row, Selection, select
 class Noun:
     """What verbs act on: a model whose rows are in a project and have a state.
 
-    key: "instance", as in the record; plural: "instances", as people say it and on the command
-    line. state: the expression of the state as people see it now. label: the columns that `spell`
-    makes an object's name of. missing: what is said of an object that is not there. filterset: the
-    import path of the FilterSet of its lists. lock: locks rows in id order and returns {id: state};
-    by default plainly. prepare: what is done before anybody looks, so that states are true.
-    parts: what is done to one of these is done to all its parts, which reach it by `parts_path`.
+    key: "instance", as in the record; plural: "instances", as in addresses and on the command line;
+    counted: "3 instances", as the reader says it. state: the expression of the state as people see
+    it now. label: the columns that `spell` makes an object's name of. missing: what is said of an
+    object that is not there. filterset: the import path of the FilterSet of its lists. lock: locks
+    rows in id order and returns {id: state}; by default plainly. prepare: what is done before
+    anybody looks, so that states are true. parts: what is done to one of these is done to all its
+    parts, which reach it by `parts_path`.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Noun:
     states: type[TextChoices]
     missing: str
     filterset: str
+    counted: Callable[[int], str]
     label: tuple[str, ...]
     spell: Callable[..., str] = lambda *parts: "/".join(parts)
     state: Callable[[], Combinable] = lambda: F("state")

@@ -23,6 +23,8 @@ from projects.verbs.recording import BatchResult
 from workflows.bundles.importing import import_bundles
 from workflows.bundles.problems import BundleError
 from workflows.bundles.schema import parse_bundle
+from workflows.verbs.noun import TASKS
+from workflows.verbs.submit import submit_tasks
 
 MAX_FILE_SIZE = 10_000_000  # bytes
 _PASTED = "pasted.yaml"
@@ -97,7 +99,7 @@ def import_view(model_admin: ScopedAdmin, request: HttpRequest) -> HttpResponse:
                 word = "created" if one.created else "updated"
                 model_admin.message_user(request, f"Workflow {one.name} was {word}.")
             if isinstance(result.submission, BatchResult):
-                report(request, result.submission, "submitted", "task")
+                report(request, result.submission, submit_tasks.done, TASKS.counted)
             if len(outcomes) == 1:
                 return HttpResponseRedirect(model_admin.url("change", outcomes[0].id))
             return HttpResponseRedirect(model_admin.url("changelist"))

@@ -45,7 +45,7 @@ from workflows.editing.workflows import create_workflow, update_workflow
 from workflows.filters import WorkflowFilter
 from workflows.models import Folder, TaskVersion, Workflow
 from workflows.status import effective_status, status_at
-from workflows.verbs.noun import WORKFLOWS
+from workflows.verbs.noun import TASKS, WORKFLOWS
 from workflows.verbs.submit import submit_tasks
 
 MOST_EXPORTED = 500
@@ -254,7 +254,7 @@ class WorkflowAdmin(VerbPages):
             submit = partial(submit_tasks.on, WORKFLOWS)
             result = self.attempt(request, submit, ids=[pk], comment=comment)
             if result is not None:
-                report(request, result, submit_tasks.done, "task")
+                report(request, result, submit_tasks.done, TASKS.counted)
         return HttpResponseRedirect(self.url("change", pk))
 
     def change_view(
