@@ -12,6 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 
 from instances.error_codes import ErrorCode
 from instances.models import Batch, Execution, Instance
+from instances.models.instance import LISTED
 from instances.states import Cause, ExecutionState, Kind, State
 from projects.filters import GroupsFilter, UsersFilter
 from projects.ground.counterparts import ids_with
@@ -82,7 +83,7 @@ class InstanceFilter(FolderTreeFilterSet):
     type = TypesFilter(field_name="version__type")
     cycle = ChoicesFilter(field_name="version__cycle", choices=CYCLE_CHOICES)
     kind = ChoicesFilter(choices=Kind.choices)
-    state = ChoicesFilter(choices=State.choices)
+    state = ChoicesFilter(choices=State.choices, method="filter_state")
     error_code = NamesFilter(noun="error code", known=lambda user, names: list(ErrorCode))
     resource_group = GroupsFilter()
     priority = ChoicesFilter(choices=Priority.choices)
@@ -106,6 +107,11 @@ class InstanceFilter(FolderTreeFilterSet):
     class Meta:
         model = Instance
         fields: list[str] = []
+
+    def filter_state(
+        self, queryset: QuerySet[Instance], name: str, value: list[str]
+    ) -> QuerySet[Instance]:
+        return queryset.filter(LISTED, state__in=value) if value else queryset
 
     def filter_plan(
         self, queryset: QuerySet[Instance], name: str, value: list[int]

@@ -17,6 +17,7 @@ from instances.admin.order import PROGRESS_ORDER
 from instances.admin.resource_groups import slots_bar, with_use
 from instances.error_codes import explain
 from instances.models import Instance
+from instances.models.instance import LISTED
 from instances.states import UNFINISHED, State
 from projects.access import projects_with, scope
 from projects.console.rights import may
@@ -38,7 +39,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     now = clock.now()
     since = now - timedelta(hours=HOURS)
     instances = scope(Instance.objects.all(), request.user)
-    unfinished = _counts(instances.filter(state__in=[one.value for one in UNFINISHED]))
+    unfinished = _counts(instances.filter(LISTED, state__in=[one.value for one in UNFINISHED]))
     ended = _counts(instances.filter(ended_at__gte=since))
     instances_url = reverse("admin:instances_instance_changelist")
     since_text = since.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -103,7 +104,7 @@ def _ended(plan: Any) -> dict[str, Any]:
 
 def _failures(instances: QuerySet[Instance]) -> list[tuple[Instance, str]]:
     rows = (
-        instances.filter(state=State.FAILED)
+        instances.filter(LISTED, state=State.FAILED)
         .select_related("task__workflow", "version", "project")
         .defer("task__draft", "version__definition", "parameters")
         .order_by("-ended_at", "-pk")[:MOST_FAILURES]

@@ -73,6 +73,7 @@ _STATES = f"""
         CROSS JOIN LATERAL (
             SELECT i.state FROM instances_instance i
             WHERE i.project_id = p.id AND i.state = wanted.state AND i.state <> 'SUCCESS'
+                AND i.project_id > 0
             LIMIT {MOST_COUNTED_KEPT}
         ) kept
     ) counted GROUP BY state"""

@@ -14,7 +14,8 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from instances.models import Execution, Instance
-from instances.states import LIVE, State
+from instances.models.instance import READY
+from instances.states import LIVE
 from projects.access import projects_with
 from projects.admin.projects import project_choices
 from projects.administration.resource_groups import (
@@ -118,8 +119,12 @@ class ResourceGroupAdmin(ScopedAdmin):
 def with_use(rows: QuerySet) -> QuerySet:
     """Annotate `used`, the slots that executions hold, and `queued`, those who want one."""
     live = Execution.objects.filter(state__in=[state.value for state in LIVE])
-    ready = Instance.objects.filter(state=State.WAITING_EXECUTION, dispatched_at__isnull=True)
-    return rows.annotate(used=_number(live), queued=_number(ready))
+    ready = Instance.objects.filter(READY)
+    return rows.annotate(
+        used=_number(live),
+        queued=_number(ready.filter(limited=False, sort_key__gte=0))
+        + _number(ready.filter(limited=True)),
+    )
 
 
 def _number(rows: QuerySet) -> Coalesce:

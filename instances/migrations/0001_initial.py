@@ -245,7 +245,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='instance',
-            index=models.Index(condition=models.Q(('state', 'SUCCESS'), _negated=True), fields=['project', 'state', '-scheduled_at', '-id'], name='instance_list_by_state'),
+            index=models.Index(condition=models.Q(models.Q(('state', 'SUCCESS'), _negated=True), ('project__gt', 0)), fields=['project', 'state', '-scheduled_at', '-id'], name='instance_list_by_state'),
         ),
         migrations.AddConstraint(
             model_name='instance',

@@ -15,6 +15,9 @@ from workflows.choices import Priority
 from workflows.models import Task, TaskVersion
 
 READY = Q(state="WAITING_EXECUTION", dispatched_at__isnull=True)
+# Holds for all. Whoever lists or counts by state says it, so that their index may be read; the
+# engine's statements do not, and never read what is dead in it (docs/decisions/old-snapshots.md).
+LISTED = Q(project__gt=0)
 
 
 class Instance(models.Model):
@@ -257,7 +260,7 @@ class Instance(models.Model):
             models.Index(
                 fields=["project", "state", "-scheduled_at", "-id"],
                 name="instance_list_by_state",
-                condition=~Q(state="SUCCESS"),
+                condition=~Q(state="SUCCESS") & LISTED,
             ),
         ]
 

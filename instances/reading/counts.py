@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from instances.models import Instance
+from instances.models.instance import LISTED
 from instances.states import State
 
 # Where counting a state stops.
@@ -24,7 +25,8 @@ def count_states(rows: QuerySet[Instance]) -> dict[State, int]:
     parts: list[str] = []
     arguments: list[Any] = []
     for state in State:
-        counted = rows.filter(state=state).order_by().values_list("state")[: MOST_COUNTED + 1]
+        states = rows.filter(LISTED, state=state).order_by().values_list("state")
+        counted = states[: MOST_COUNTED + 1]
         try:
             sql, values = counted.query.sql_with_params()
         except EmptyResultSet:  # the filters leave nothing over

@@ -107,7 +107,7 @@ def _expired(now: datetime) -> Iterator[list[tuple[int, str]]]:
         )
         kept = dict(cursor.fetchall())
     for project_id in kept:
-        of_project = "state = 'FAILED' AND project_id = %s"
+        of_project = "state = 'FAILED' AND project_id > 0 AND project_id = %s"
         yield from _walk(of_project, project_id, by="scheduled_at", now=now)
     shortest = timedelta(days=min(kept.values(), default=0))
     yield from _walk("state = 'SUCCESS' AND ended_at <= %s", now - shortest, by="ended_at", now=now)
