@@ -262,10 +262,10 @@ def _make_chunk(plan: Plan, expansion: _Expansion, now: datetime) -> list[int]:
     chunk = expansion.take(with_edges=True)
     dropped = not_waited_for(
         {
-            (edge.task_id, edge.scheduled_at)
+            (task_id, at)
             for cell in chunk
-            for edge in cell.edges
-            if not edge.within_plan
+            for task_id, at, within_plan in cell.edges
+            if not within_plan
         },
         expansion.facts,
     )
@@ -359,9 +359,9 @@ def _new_instance(
         day_id=day_id,
         awaits_day=day_id in closed,
         edges=tuple(
-            NewEdge(edge.task_id, edge.scheduled_at, edge.within_plan)
-            for edge in cell.edges
-            if edge.within_plan or (edge.task_id, edge.scheduled_at) not in dropped
+            NewEdge(task_id, at, within_plan)
+            for task_id, at, within_plan in cell.edges
+            if within_plan or (task_id, at) not in dropped
         ),
     )
 

@@ -13,10 +13,10 @@ which PostgreSQL knows the number of rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
@@ -32,8 +32,7 @@ _BULK = 1_000
 _NULL = "\\N"
 
 
-@dataclass(frozen=True, slots=True)
-class NewEdge:
+class NewEdge(NamedTuple):
     """The new instance waits for this slot; see Edge.within_batch.
 
     removed: an operator removed this dependency of the slot before; it is kept and does not block.
@@ -45,9 +44,11 @@ class NewEdge:
     removed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NewInstance:
-    """An instance to be made, all columns decided."""
+class NewInstance(NamedTuple):
+    """An instance to be made, all columns decided.
+
+    A tuple, as its edges are: they are made by the hundred thousand.
+    """
 
     project_id: int
     task_id: int
@@ -128,18 +129,11 @@ def create_instances(
         _INSTANCE_COLUMNS,
         _instance_lines(ids, rows, blocked, batch_id=batch_id, now=now),
     )
-    made = {row.slot: pk for pk, row in zip(ids, rows, strict=True)}
+    made = {(row.task_id, row.scheduled_at): pk for pk, row in zip(ids, rows, strict=True)}
     found = _find_upstreams(rows, made, batch_id)
-    _copy("instances_edge", _EDGE_COLUMNS, _edge_lines(ids, rows, found, now=now))
+    unresolved: list[int] = []
+    _copy("instances_edge", _EDGE_COLUMNS, _edge_lines(ids, rows, found, unresolved, now=now))
     _resolve_edges(made, batch_id)
-    unresolved = [
-        pk
-        for pk, row in zip(ids, rows, strict=True)
-        if any(
-            (e.within_batch, e.upstream_task_id, e.upstream_scheduled_at) not in found
-            for e in row.edges
-        )
-    ]
     transaction.on_commit(partial(_look_again, made, unresolved, batch_id))
     if len(rows) + sum(len(row.edges) for row in rows) >= _BULK:
         transaction.on_commit(refresh_statistics, robust=True)
@@ -162,16 +156,14 @@ def with_removals(rows: Sequence[NewInstance]) -> Sequence[NewInstance]:
     if not removed:
         return rows
     return [
-        replace(
-            row,
+        row._replace(
             edges=tuple(
-                replace(
-                    edge,
+                edge._replace(
                     removed=(*row.slot, edge.upstream_task_id, edge.upstream_scheduled_at)
-                    in removed,
+                    in removed
                 )
                 for edge in row.edges
-            ),
+            )
         )
         for row in rows
     ]
@@ -179,14 +171,12 @@ def with_removals(rows: Sequence[NewInstance]) -> Sequence[NewInstance]:
 
 def waiting_for_each_other(rows: Sequence[NewInstance], *, batch_id: int | None) -> list[bool]:
     """For each row: does it wait for another of them? Then there is no need to look at it yet."""
-    slots = {row.slot for row in rows}
+    slots = {(row.task_id, row.scheduled_at) for row in rows}
     inside = batch_id is not None
     return [
         any(
-            edge.within_batch is inside
-            and not edge.removed
-            and (edge.upstream_task_id, edge.upstream_scheduled_at) in slots
-            for edge in row.edges
+            within is inside and not removed and (task_id, at) in slots
+            for task_id, at, within, removed in row.edges
         )
         for row in rows
     ]
@@ -288,55 +278,63 @@ def _instance_lines(
 ) -> Iterator[str]:
     """Yield the lines of the rows, in the order of _INSTANCE_COLUMNS."""
     batch = _NULL if batch_id is None else batch_id
+    made_at, text = str(now), _Texts()
+    waiting, not_run = State.WAITING_UPSTREAM.value, State.NOT_RUN.value
     for pk, row, is_blocked in zip(ids, rows, blocked, strict=True):
         waits = is_blocked and row.not_before <= now and not row.awaits_day
         day = _NULL if row.day_id is None else row.day_id
-        state = State.WAITING_UPSTREAM if waits else State.NOT_RUN
         yield (
             f"{pk}\t{row.project_id}\t{row.task_id}\t{row.version_id}\t{batch}"
-            f"\t{day}\t{row.awaits_day}\t{row.kind.value}"
-            f"\t{row.scheduled_at}\t{row.data_date}\t{row.local_time}\t{state.value}\t\t"
-            f"\t{row.dry}\t{row.inline}\t{row.resource_group_id}\t{row.priority}\t{row.sort_key}"
-            f"\t{row.retry_limit}\t0\t0\t0\t{{}}\t{row.not_before}\t{now}\t{now}\n"
+            f"\t{day}\t{row.awaits_day}\t{row.kind._value_}"
+            f"\t{text[row.scheduled_at]}\t{text[row.data_date]}\t{text[row.local_time]}"
+            f"\t{waiting if waits else not_run}\t\t\t{row.dry}\t{row.inline}"
+            f"\t{row.resource_group_id}\t{row.priority}\t{row.sort_key}\t{row.retry_limit}"
+            f"\t0\t0\t0\t{{}}\t{text[row.not_before]}\t{made_at}\t{made_at}\n"
         )
+
+
+class _Texts(dict[date | time, str]):
+    """The texts of instants, dates and times: many rows share few of them."""
+
+    def __missing__(self, key: date | time) -> str:
+        text = self[key] = str(key)
+        return text
 
 
 def _edge_lines(
     ids: Sequence[int],
     rows: Sequence[NewInstance],
     found: Mapping[tuple[bool, int, datetime], int],
+    unresolved: list[int],
     *,
     now: datetime,
 ) -> Iterator[str]:
-    """Yield the lines of the rows' edges, in the order of _EDGE_COLUMNS."""
+    """Yield the lines of the rows' edges, in the order of _EDGE_COLUMNS.
+
+    unresolved: gets the ids of those with an edge whose upstream does not exist.
+    """
+    text = _Texts()
     for pk, row in zip(ids, rows, strict=True):
-        for edge in row.edges:
-            task_id, at, inside = (
-                edge.upstream_task_id,
-                edge.upstream_scheduled_at,
-                edge.within_batch,
-            )
-            upstream = found.get((inside, task_id, at), _NULL)
-            removed_at = now if edge.removed else _NULL
-            yield f"{pk}\t{task_id}\t{at}\t{upstream}\t{inside}\t{removed_at}\n"
+        missing = False
+        for task_id, at, inside, removed in row.edges:
+            upstream: int | str | None = found.get((inside, task_id, at))
+            if upstream is None:
+                missing, upstream = True, _NULL
+            removed_at = now if removed else _NULL
+            yield f"{pk}\t{task_id}\t{text[at]}\t{upstream}\t{inside}\t{removed_at}\n"
+        if missing:
+            unresolved.append(pk)
 
 
 def _find_upstreams(
     rows: Sequence[NewInstance], made: dict[Slot, int], batch_id: int | None
 ) -> dict[tuple[bool, int, datetime], int]:
     """Return {(within batch, upstream slot): instance id} for the upstreams that exist."""
-    in_batch = {
-        (edge.upstream_task_id, edge.upstream_scheduled_at)
-        for row in rows
-        for edge in row.edges
-        if edge.within_batch
-    }
-    outside = {
-        (edge.upstream_task_id, edge.upstream_scheduled_at)
-        for row in rows
-        for edge in row.edges
-        if not edge.within_batch
-    }
+    in_batch: set[Slot] = set()
+    outside: set[Slot] = set()
+    for row in rows:
+        for task_id, at, inside, _ in row.edges:
+            (in_batch if inside else outside).add((task_id, at))
     found: dict[tuple[bool, int, datetime], int] = {
         (True, *slot): made[slot] for slot in in_batch & made.keys()
     }

@@ -15,7 +15,7 @@ from projects.ground.sql import column
 TABLES = ("instances_instance", "instances_edge", "instances_execution")
 # A table is looked at again when so many of its rows have changed, and this share of them.
 CHANGED_ROWS = 1_000
-CHANGED_SHARE = 0.2
+CHANGED_SHARE = 0.5
 
 logger = structlog.get_logger(__name__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 
@@ -58,7 +57,7 @@ def in_days(rows: Iterable[NewInstance], batch: Batch | None) -> list[NewInstanc
     found = {day.day: day for day in BatchDay.objects.filter(batch=batch)} if batch else {}
     closed = days.closed_among(day.pk for day in found.values())
     return [
-        replace(row, day_id=day.pk, awaits_day=day.pk in closed)
+        row._replace(day_id=day.pk, awaits_day=day.pk in closed)
         if (day := found.get(row.scheduled_at.date()))
         else row
         for row in rows
