@@ -9,17 +9,20 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from celery import current_app
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from kombu import Connection
 
+from instances import transitions
 from projects.ground import clock
+from projects.models.resource_group import group_of_queue
 
 RUN_TASK = "instances.run"
 SWEEP_TASK = "instances.sweep"
@@ -46,35 +49,67 @@ def reaches_workers() -> bool:
     return _workers_are_here or not str(current_app.conf.broker_url).startswith("memory:")
 
 
-class _Desk(threading.local):
-    """What the worker in this thread takes itself, without a message."""
+class Desk:
+    """What the worker in a thread takes itself, without a message, and what it has taken.
 
-    queues: Collection[str] = ()
-    room = 0
-    taken = 0
+    room: says how many more it can take. claimed: executions that are its own by now, asked for at
+    `since` or later. looked: it has claimed all that there was, or as many as it has room for.
+    """
+
+    def __init__(self, queues: Collection[str], room: Callable[[], int], worker: str) -> None:
+        self.queues = queues
+        self.claimed: list[int] = []
+        self.since: datetime | None = None
+        self.looked = False
+        self._room, self._worker = room, worker
+
+    def claim(self) -> list[int]:
+        """Claim in the transaction that sent some: one commit less until they run.
+
+        Of all its queues, the oldest first, as the worker does by itself: none waits behind those
+        of another group.
+        """
+        room = self._room() - len(self.claimed)
+        if room <= 0:
+            return []
+        now = clock.now()
+        claimed = transitions.claim_executions(
+            [group_of_queue(queue) for queue in self.queues],
+            room=room,
+            worker=self._worker,
+            lease_until=now + timedelta(seconds=settings.EXECUTION_LEASE_SECONDS),
+            now=now,
+        )
+        transaction.on_commit(partial(self._note, claimed, now))
+        return claimed
+
+    def _note(self, claimed: list[int], now: datetime) -> None:
+        self.claimed += claimed
+        self.since = self.since or now
+        self.looked = True
 
 
-_desk = _Desk()
+class _Thread(threading.local):
+    desk: Desk | None = None
+
+
+_thread = _Thread()
 
 
 @contextmanager
-def taking(queues: Collection[str], room: int) -> Iterator[None]:
-    """In the block, keep up to `room` announcements of the queues: their worker is right here.
-
-    It claims them as it does any other; should it die before, rescue announces them.
-    """
-    _desk.queues, _desk.room, _desk.taken = queues, room, 0
+def taking(queues: Collection[str], room: Callable[[], int], worker: str) -> Iterator[Desk]:
+    """In the block, let what is sent to the queues be claimed by the worker that is right here."""
+    _thread.desk = desk = Desk(queues, room, worker)
     try:
-        yield
+        yield desk
     finally:
-        _desk.queues, _desk.room, _desk.taken = (), 0, 0
+        _thread.desk = None
 
 
-def _keep(queue: str) -> bool:
-    if _desk.taken >= _desk.room or queue not in _desk.queues:
-        return False
-    _desk.taken += 1
-    return True
+def claim_here(queue: str) -> list[int]:
+    """Claim for the worker in this thread, if it serves the queue: see `Desk.claim`."""
+    desk = _thread.desk
+    return desk.claim() if desk is not None and queue in desk.queues else []
 
 
 def announce(executions: Iterable[tuple[int, str]]) -> None:
@@ -84,7 +119,7 @@ def announce(executions: Iterable[tuple[int, str]]) -> None:
     the work by themselves. For a while it is left alone: each try may take seconds, and those who
     dispatch have better things to do. A message that is as old as the next one is of no use.
     """
-    listed = [(pk, queue) for pk, queue in executions if not _keep(queue)]
+    listed = list(executions)
     if not listed or time.monotonic() < _rest_until:
         return
     try:

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import transaction
 
 from instances import transitions
-from instances.engine.announcing import announce, reaches_workers
+from instances.engine.announcing import announce, claim_here, reaches_workers
 from instances.ground.locking import lock_instances, unless_held
 from instances.ground.prepared import prepared_cursor
 from instances.ground.seen import ORDER, Ready, first_ready, live_executions
@@ -156,8 +156,10 @@ def _dispatch_group(group_id: int, *, held: int, now: datetime) -> _Turn:
         candidates.sort(key=lambda one: one.place)
         chosen, outrun = _within_limits(group_id, candidates, free)
     sent = transitions.send(chosen, most=free, now=now)
-    # Workers hear of them in the order in which they were chosen.
-    transaction.on_commit(partial(announce, [(pk, group.queue) for pk in sent.values()]))
+    taken = set(claim_here(group.queue)) if sent else set()
+    # Workers hear of the others in the order in which they were chosen.
+    others = [(pk, group.queue) for pk in sent.values() if pk not in taken]
+    transaction.on_commit(partial(announce, others))
     passed_over: set[int] = set()
     if len(sent) < free and not outrun:
         # What could have had a slot and was not sent is held by others.

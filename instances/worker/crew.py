@@ -180,28 +180,33 @@ class Crew:
             self._rests_until = time.monotonic() + settings.EXHAUSTED_REST_SECONDS
         # One that was closed by somebody else is no business of ours any more.
         ours = [one for one in results if self._pulse.stop_of(one.execution_id) is not Stop.FENCED]
-        try:
-            with taking(list(self.queues), self._room_without(len(results))):
+        room = partial(self._room_without, len(results))
+        with taking(list(self.queues), room, self._pulse.worker) as desk:
+            try:
                 held = self._complete(ours)
-            if held:  # by somebody for long: they are reported later, and live until then
-                logger.warning("results_held", executions=[one.execution_id for one in held])
-                ids.difference_update(result.execution_id for result in held)
-                self._held += held
-                self._held_seconds = min(
-                    2 * self._held_seconds or HELD_FIRST_SECONDS, HELD_AGAIN_SECONDS
-                )
-                self._held_until = time.monotonic() + self._held_seconds * random.uniform(0.2, 1)
-            elif not self._held:
-                self._held_seconds = 0.0
-        finally:
-            self._running.difference_update(ids)
-            self._pulse.unwatch(ids)
+                if held:  # by somebody for long: they are reported later, and live until then
+                    logger.warning("results_held", executions=[one.execution_id for one in held])
+                    ids.difference_update(result.execution_id for result in held)
+                    self._held += held
+                    self._held_seconds = min(
+                        2 * self._held_seconds or HELD_FIRST_SECONDS, HELD_AGAIN_SECONDS
+                    )
+                    again = self._held_seconds * random.uniform(0.2, 1)
+                    self._held_until = time.monotonic() + again
+                elif not self._held:
+                    self._held_seconds = 0.0
+            finally:
+                self._running.difference_update(ids)
+                self._pulse.unwatch(ids)
+                if desk.since is not None:
+                    self._start(desk.claimed, since=desk.since)
         for result in results:
             if result.log_bytes >= COMPRESS_FROM_BYTES:
                 with suppress(MemoryError):  # it stays as it is
                     compress = partial(self._with_connection, compress_log, result.execution_id)
                     self._hands.submit(compress)
-        self._take()
+        if not desk.looked:
+            self._take()
 
     def _complete(self, results: list[Result]) -> list[Result]:
         """Complete executions; one that the database refuses must not hold up the others.
@@ -236,6 +241,10 @@ class Crew:
         if room <= 0:
             return
         ids, since = self._insist(lambda: self._claim(room), unless=self._draining)
+        self._start(ids, since=since)
+
+    def _start(self, ids: list[int], *, since: datetime) -> None:
+        """Start executions that were claimed at `since` or later."""
         if not ids:
             return
         self._look_seconds = LOOK_SECONDS

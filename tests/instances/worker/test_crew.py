@@ -27,6 +27,7 @@ from instances.worker.life import Life
 from tests.factories import make_resource_group, make_submitted_task, make_submitted_tasks
 from tests.support.engine import Engine, new_instance, states_of
 from tests.support.waiting import wait_for
+from workflows.models import Task
 
 QUEUE = "tidemill.group.default"
 
@@ -68,6 +69,11 @@ def test_it_claims_no_more_than_it_has_room_for(
     assert not Instance.objects.exclude(state=State.SUCCESS).exists()
 
 
+def make_chain(**fields: Any) -> tuple[Task, Task]:
+    tasks = make_submitted_tasks({"up": fields, "down": {**fields, "depends_on": ["up"]}})
+    return tasks["up"], tasks["down"]
+
+
 def test_it_goes_on_through_a_chain_without_a_message(
     live_engine: Engine, instant: None, sent: list[int], monkeypatch: pytest.MonkeyPatch, life: Life
 ) -> None:
@@ -92,6 +98,48 @@ def test_it_goes_on_through_a_chain_without_a_message(
     assert set(states_of(chain)) == {State.SUCCESS}
     assert len(first) == 1
     assert published == first
+
+
+def test_what_its_reports_make_ready_is_claimed_with_them(
+    live_engine: Engine, instant: None, life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims: list[list[int]] = []
+
+    def claim(*arguments: Any, **options: Any) -> list[int]:
+        claims.append(execution.claim(*arguments, **options))
+        return claims[-1]
+
+    monkeypatch.setattr("instances.worker.crew.claim", claim)
+    up, down = make_chain()
+    chain = live_engine.make(new_instance(up), new_instance(down, waits_for=[(up, 0)]))
+    Crew(life, room=2).work(QUEUE)
+    assert states_of(chain) == [State.SUCCESS, State.SUCCESS]
+    # One for what had been sent, one that found nothing at the end.
+    assert [len(ids) for ids in claims] == [1, 0]
+
+
+def test_a_chain_leaves_room_for_what_was_sent_before_it(
+    live_engine: Engine, instant: None, life: Life
+) -> None:
+    """One that is full hears no message: what waits elsewhere must not wait for the chain's end."""
+    mine, other = make_resource_group(), make_resource_group()
+    up, down = make_chain(resource_group=mine.name)
+    ended: list[int] = []
+
+    class Watching(Crew):
+        def _report(self, results: list[Result]) -> None:
+            ended.extend(
+                Execution.objects.get(pk=one.execution_id).instance.task_id for one in results
+            )
+            super()._report(results)
+
+    live_engine.make(new_instance(up), new_instance(down, waits_for=[(up, 0)]))
+    waiting = make_submitted_task(resource_group=other.name)
+    live_engine.make(new_instance(waiting))
+    crew = Watching(life, room=1)
+    crew.queues.add(other.queue)
+    crew.work(mine.queue)
+    assert ended == [up.pk, waiting.pk, down.pk]
 
 
 def test_it_leaves_the_work_of_other_groups_alone(
