@@ -156,7 +156,10 @@ def _dispatch_group(group_id: int, *, held: int, now: datetime) -> _Turn:
         candidates.sort(key=lambda one: one.place)
         chosen, outrun = _within_limits(group_id, candidates, free)
     sent = transitions.send(chosen, most=free, now=now)
-    taken = set(claim_here(group.queue)) if sent else set()
+    # With slots left over somebody waits for just these. Otherwise there is more than can run, and
+    # the group had better not stay locked for longer.
+    in_a_hurry = bool(sent) and len(sent) < free
+    taken = set(claim_here(group.queue)) if in_a_hurry else set()
     # Workers hear of the others in the order in which they were chosen.
     others = [(pk, group.queue) for pk in sent.values() if pk not in taken]
     transaction.on_commit(partial(announce, others))
