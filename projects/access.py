@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from projects.ground.closed_box import Sight
 from projects.ground.refusals import Forbidden, NotFound
@@ -85,5 +86,6 @@ def require(user: Actor, project_id: int, right: Right) -> None:
     if not projects_lacking(user, [project_id], right):
         return
     if projects_lacking(user, [project_id], Right.VIEW):
-        raise NotFound("There is no such project, or you are not a member of it.")
-    raise Forbidden(f"Your role in this project does not allow you to {right.label}.")
+        raise NotFound(_("There is no such project, or you are not a member of it."))
+    refused = _("Your role in this project does not allow you to {right}.")
+    raise Forbidden(refused.format(right=right.label))

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from django.db import models
 
+from projects.ground.words import gettext_lazy
+
 
 class Role(models.TextChoices):
     """A member's role in one project."""
 
-    VIEWER = "viewer", "Viewer"  # sees everything of the project, changes nothing
-    DEVELOPER = "developer", "Developer"  # writes and submits definitions
-    OPERATOR = "operator", "Operator"  # runs, steers and backfills
-    ADMINISTRATOR = "administrator", "Administrator"  # all rights, members and approval included
+    VIEWER = "viewer", gettext_lazy("Viewer")  # sees everything of the project, changes nothing
+    DEVELOPER = "developer", gettext_lazy("Developer")  # writes and submits definitions
+    OPERATOR = "operator", gettext_lazy("Operator")  # runs, steers and backfills
+    # All rights, members and approval included.
+    ADMINISTRATOR = "administrator", gettext_lazy("Administrator")
 
 
 class Right(models.TextChoices):
     """Something that a role allows."""
 
-    VIEW = "view", "see the project"
-    DEVELOP = "develop", "change and submit definitions"
-    OPERATE = "operate", "operate tasks, instances and backfill plans"
-    APPROVE = "approve", "approve backfill plans"
-    ADMINISTER = "administer", "manage members, data sources and settings"
+    VIEW = "view", gettext_lazy("see the project")
+    DEVELOP = "develop", gettext_lazy("change and submit definitions")
+    OPERATE = "operate", gettext_lazy("operate tasks, instances and backfill plans")
+    APPROVE = "approve", gettext_lazy("approve backfill plans")
+    ADMINISTER = "administer", gettext_lazy("manage members, data sources and settings")
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {

@@ -8,7 +8,7 @@ from backfill.models import Plan
 from backfill.models.shown import shown_state
 from backfill.running.settling import settle_plans
 from backfill.states import PlanState
-from projects.ground.words import thousands
+from projects.ground.words import gettext_lazy, thousands
 from projects.verbs.verb import Noun
 
 
@@ -21,7 +21,7 @@ PLANS = Noun(
     plural="plans",
     model=Plan,
     states=PlanState,
-    missing="There is no such plan in your projects.",
+    missing=gettext_lazy("There is no such plan in your projects."),
     filterset="backfill.filters.PlanFilter",
     counted=_plans,
     label=("name",),

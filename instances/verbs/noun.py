@@ -8,7 +8,7 @@ from instances.ground.locking import lock_instances
 from instances.models import Instance
 from instances.states import State
 from projects.ground.showing import slot_name
-from projects.ground.words import thousands
+from projects.ground.words import gettext_lazy, thousands
 from projects.verbs.verb import Noun
 
 
@@ -21,7 +21,7 @@ INSTANCES = Noun(
     plural="instances",
     model=Instance,
     states=State,
-    missing="There is no such instance.",
+    missing=gettext_lazy("There is no such instance."),
     filterset="instances.filters.InstanceFilter",
     counted=_instances,
     label=("task__name", "data_date", "local_time"),

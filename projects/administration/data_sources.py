@@ -8,12 +8,14 @@ from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from projects.access import Actor, is_unbounded, require, scope
 from projects.administration.saving import save_checked
 from projects.ground.refusals import Invalid, NotFound
+from projects.ground.words import gettext_lazy
 from projects.models import DataSource
 from projects.roles import Right
 from projects.verbs.recording import ItemOutcome, record
@@ -27,10 +29,10 @@ _LOCAL = frozenset({"unix_socket", "unix_sock", "service", "passfile", "read_def
 _HOSTS = ("host", "hostaddr")
 _SERVER = re.compile(r"(?i)\b(server|addr|address)\s*=\s*[^;\s]")
 _FILES = frozenset({"sqlite", "duckdb", "access"})
-_OF_THE_MACHINE = (
+_OF_THE_MACHINE = gettext_lazy(
     "Must have a host: files and sockets of the machine are for administrators of the installation."
 )
-_ASKED_AGAIN = "Give it again: host, port, user or options of the URL have changed."
+_ASKED_AGAIN = gettext_lazy("Give it again: host, port, user or options of the URL have changed.")
 
 
 @transaction.atomic
@@ -74,11 +76,11 @@ def url_fault(url: str) -> str | None:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        return "Must be an SQLAlchemy URL such as postgresql+psycopg://user@host/database."
+        return _("Must be an SQLAlchemy URL such as postgresql+psycopg://user@host/database.")
     options = parsed.normalized_query.items()
     texts = [text for name, values in options for text in (name, *values)]
     if parsed.password is not None or any(_SECRET.search(unquote_plus(text)) for text in texts):
-        return "Leave the password out of the URL: it has a field of its own."
+        return _("Leave the password out of the URL: it has a field of its own.")
     return None
 
 
@@ -104,7 +106,7 @@ def _address(url: str) -> tuple[object, ...]:
 def _find(actor: Actor, data_source_id: int) -> DataSource:
     source = scope(DataSource.objects.all(), actor).filter(pk=data_source_id).first()
     if source is None:
-        raise NotFound("There is no such data source in your projects.")
+        raise NotFound(_("There is no such data source in your projects."))
     require(actor, source.project_id, Right.ADMINISTER)
     return source
 
@@ -112,7 +114,8 @@ def _find(actor: Actor, data_source_id: int) -> DataSource:
 def _fill(source: DataSource, values: Mapping[str, Any], actor: Actor) -> None:
     unknown = sorted(values.keys() - FIELDS)
     if unknown:
-        raise Invalid.from_pairs([(field, "A data source has no such field.") for field in unknown])
+        problem = _("A data source has no such field.")
+        raise Invalid.from_pairs([(field, problem) for field in unknown])
     if "url" in values and (fault := url_fault(values["url"])):
         raise Invalid.from_pairs([("url", fault)])
     if "url" in values and values["url"] != source.url:

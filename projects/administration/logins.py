@@ -14,12 +14,14 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
 from rest_framework.throttling import SimpleRateThrottle
 
+from projects.ground.words import gettext_lazy
 from projects.verbs.recording import ItemOutcome, record
 
-LOCKED_OUT = "Too many logins have failed here. Try again in a quarter of an hour."
-TOO_OFTEN = "Too many logins from your address. Try again in a minute."
+LOCKED_OUT = gettext_lazy("Too many logins have failed here. Try again in a quarter of an hour.")
+TOO_OFTEN = gettext_lazy("Too many logins from your address. Try again in a minute.")
 
 
 class LockOut(AxesStandaloneBackend):
@@ -67,7 +69,7 @@ def turned_away(request: HttpRequest, code: str, detail: str) -> HttpResponse:
     """Answer 429 in the shape of the API, or as a page."""
     if request.path.startswith("/api/"):
         return JsonResponse({"code": code, "detail": detail, "fields": {}}, status=429)
-    context = {**admin.site.each_context(request), "title": "Not now", "detail": detail}
+    context = {**admin.site.each_context(request), "title": _("Not now"), "detail": detail}
     return render(request, "projects/turned_away.html", context, status=429)
 
 
@@ -99,7 +101,7 @@ def login_failed(username: str, request: Any) -> None:
         user.pk if user else 0,
         ok=False,
         code="login_failed",
-        label=user.get_username() if user else "an unknown name",
+        label=user.get_username() if user else _("an unknown name"),
     )
     record(
         actor=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, require, scope
 from projects.administration.saving import save_checked
@@ -19,7 +20,8 @@ def add_member(*, actor: Actor, project_id: int, username: str, role: str) -> Me
     require(actor, project_id, Right.ADMINISTER)
     user = get_user_model().objects.filter(username=username, is_active=True).first()
     if user is None:
-        raise Invalid.from_pairs([("user", f"There is no active user “{username}”.")])
+        problem = _("There is no active user “{name}”.").format(name=username)
+        raise Invalid.from_pairs([("user", problem)])
     member = Member(project_id=project_id, user=user, role=role)
     save_checked(member, unique_field="user")
     _record(actor, "members.add", member)
@@ -31,7 +33,7 @@ def change_role(*, actor: Actor, member_id: int, role: str) -> Member:
     """Give a member another role; raise NotFound, Forbidden, Invalid or Conflict."""
     member = _find(actor, member_id)
     if role not in Role.values:
-        raise Invalid.from_pairs([("role", f"“{role}” is not a role.")])
+        raise Invalid.from_pairs([("role", _("“{role}” is not a role.").format(role=role))])
     if role != Role.ADMINISTRATOR:
         _keep_an_administrator(member)
     member.role = role
@@ -53,7 +55,7 @@ def _find(actor: Actor, member_id: int) -> Member:
     visible = scope(Member.objects.select_related("user"), actor)
     member = visible.filter(pk=member_id).first()
     if member is None:
-        raise NotFound("There is no such member in your projects.")
+        raise NotFound(_("There is no such member in your projects."))
     require(actor, member.project_id, Right.ADMINISTER)
     return member
 
@@ -64,7 +66,7 @@ def _keep_an_administrator(member: Member) -> None:
     others = Member.objects.filter(project=member.project_id, role=Role.ADMINISTRATOR)
     if member.role == Role.ADMINISTRATOR and not others.exclude(pk=member.pk).exists():
         raise Conflict(
-            "This is the project's last administrator: appoint another one first.",
+            _("This is the project's last administrator: appoint another one first."),
             code="last_administrator",
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, require, scope
 from projects.administration.saving import save_checked
@@ -42,7 +43,7 @@ def create_project(*, actor: Actor, values: Mapping[str, Any]) -> Project:
     Raises Forbidden, Invalid.
     """
     if not may_create_projects(actor):
-        raise Forbidden("Only staff may make projects.")
+        raise Forbidden(_("Only staff may make projects."))
     project = Project()
     _fill(project, values)
     save_checked(project, unique_field="name")
@@ -58,7 +59,7 @@ def update_project(*, actor: Actor, project_id: int, values: Mapping[str, Any]) 
     require(actor, project_id, Right.ADMINISTER)
     project = scope(Project.objects.filter(pk=project_id), actor, path="").first()
     if project is None:
-        raise NotFound("There is no such project, or you are not a member of it.")
+        raise NotFound(_("There is no such project, or you are not a member of it."))
     if values:
         _fill(project, values)
         save_checked(project, unique_field="name", only=list(values))
@@ -69,7 +70,8 @@ def update_project(*, actor: Actor, project_id: int, values: Mapping[str, Any]) 
 def _fill(project: Project, values: Mapping[str, Any]) -> None:
     unknown = sorted(values.keys() - FIELDS)
     if unknown:
-        raise Invalid.from_pairs([(field, "A project has no such field.") for field in unknown])
+        problem = _("A project has no such field.")
+        raise Invalid.from_pairs([(field, problem) for field in unknown])
     if faults := _host_faults(values.get("allowed_hosts", [])):
         raise Invalid.from_pairs(faults)
     for field, value in values.items():
@@ -78,9 +80,11 @@ def _fill(project: Project, values: Mapping[str, Any]) -> None:
 
 def _host_faults(hosts: object) -> list[tuple[str, str]]:
     if not isinstance(hosts, list) or len(hosts) > MAX_HOSTS:
-        return [("allowed_hosts", f"Must be a list of at most {MAX_HOSTS} hosts.")]
+        problem = _("Must be a list of at most {count} hosts.").format(count=MAX_HOSTS)
+        return [("allowed_hosts", problem)]
+    problem = _("Must be a host such as api.example.com or *.example.com:8080.")
     return [
-        (f"allowed_hosts.{index}", "Must be a host such as api.example.com or *.example.com:8080.")
+        (f"allowed_hosts.{index}", problem)
         for index, host in enumerate(hosts)
         if not isinstance(host, str) or len(host) > 260 or not _HOST.fullmatch(host)
     ]

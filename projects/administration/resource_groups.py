@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import ProtectedError
+from django.utils.translation import gettext as _
 
 from projects.access import Actor
 from projects.administration.saving import save_checked
@@ -62,31 +63,32 @@ def delete_resource_group(*, actor: Actor, group_id: int) -> None:
     _require_superuser(actor)
     group = _find(group_id)
     if group.name == DEFAULT_GROUP:
-        raise Conflict("The default group stays: tasks that name no group use it.")
+        raise Conflict(_("The default group stays: tasks that name no group use it."))
     _record(actor, "resource_groups.delete", group, {})
     try:
         with transaction.atomic():
             group.delete()
     except ProtectedError as error:
-        raise Conflict("Tasks, instances or executions use this group.", code="in_use") from error
+        problem = _("Tasks, instances or executions use this group.")
+        raise Conflict(problem, code="in_use") from error
 
 
 def _require_superuser(actor: Actor) -> None:
     if actor is not None and not (actor.is_active and actor.is_superuser):
-        raise Forbidden("Only superusers manage resource groups.")
+        raise Forbidden(_("Only superusers manage resource groups."))
 
 
 def _find(group_id: int) -> ResourceGroup:
     group = ResourceGroup.objects.filter(pk=group_id).first()
     if group is None:
-        raise NotFound("There is no such resource group.")
+        raise NotFound(_("There is no such resource group."))
     return group
 
 
 def _fill(group: ResourceGroup, values: Mapping[str, Any]) -> None:
     unknown = sorted(values.keys() - FIELDS)
     if unknown:
-        raise Invalid.from_pairs([(field, "This field cannot be set.") for field in unknown])
+        raise Invalid.from_pairs([(field, _("This field cannot be set.")) for field in unknown])
     for field, value in values.items():
         setattr(group, field, value)
 
@@ -95,7 +97,7 @@ def _projects(project_ids: Iterable[int]) -> list[Project]:
     wanted = list(dict.fromkeys(project_ids))
     found = {project.pk: project for project in Project.objects.filter(pk__in=wanted)}
     faults = [
-        (f"projects.{index}", f"There is no project {pk}.")
+        (f"projects.{index}", _("There is no project {id}.").format(id=pk))
         for index, pk in enumerate(wanted)
         if pk not in found
     ]

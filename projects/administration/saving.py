@@ -7,6 +7,7 @@ from collections.abc import Collection
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Model
+from django.utils.translation import gettext as _
 
 from projects.ground.refusals import Coded, Invalid
 
@@ -30,7 +31,8 @@ def save_checked(row: Model, *, unique_field: str = "", only: Collection[str] = 
         ]
         raise Invalid.from_pairs(pairs) from error
     except IntegrityError as error:
-        raise Invalid.from_pairs([_taken(unique_field, "This name is taken.")]) from error
+        taken = _taken(unique_field, _("This name is taken."))
+        raise Invalid.from_pairs([taken]) from error
 
 
 def _fault(fault: ValidationError, message: str, field: str) -> tuple[str, str]:

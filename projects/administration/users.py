@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Left
+from django.utils.translation import gettext as _
 from knox.models import AuthToken
 
 from projects.access import Actor, is_unbounded
@@ -24,7 +25,7 @@ NAME_LENGTH = 16  # of a token
 def save_user(*, actor: Actor, user: User, changed: Iterable[str]) -> None:
     """Save a user that a superuser made or changed; `changed` are the fields. Raises Forbidden."""
     if not is_unbounded(actor):
-        raise Forbidden("Only superusers make and change users.")
+        raise Forbidden(_("Only superusers make and change users."))
     verb = "users.change" if user.pk else "users.make"
     shown = {field.name for field in User._meta.fields} - {"password"}
     values = {name: getattr(user, name) for name in sorted(shown.intersection(changed))}
@@ -34,7 +35,7 @@ def save_user(*, actor: Actor, user: User, changed: Iterable[str]) -> None:
 
 def password_changed(user: User) -> None:
     """End the user's tokens, which the old password opened; sessions end by themselves."""
-    ended, _ = AuthToken.objects.filter(user=user).delete()
+    ended, _models = AuthToken.objects.filter(user=user).delete()
     record_of_user(acting_user(), "users.change_password", user, {"tokens_ended": ended})
 
 
@@ -56,7 +57,7 @@ def make_token(user: User) -> tuple[AuthToken, str]:
     """
     known = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password)
     if not known.exists():
-        raise Forbidden("Your password has just been changed: log in again.")
+        raise Forbidden(_("Your password has just been changed: log in again."))
     token, text = AuthToken.objects.create(user=user)
     record_of_user(user, "tokens.make", user, {"token": token.digest[:NAME_LENGTH]})
     return token, text
@@ -67,7 +68,7 @@ def revoke_tokens(*, actor: Actor, names: Collection[str]) -> int:
     """Delete tokens by their names; return how many. Raises NotFound for one of somebody else."""
     tokens = list(tokens_of(actor).filter(name__in=names).select_for_update(of=("self",)))
     if not set(names) <= {token.name for token in tokens}:
-        raise NotFound("There is no such token among yours.")
+        raise NotFound(_("There is no such token among yours."))
     record(
         actor=actor,
         verb="tokens.revoke",

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from projects.ground.words import thing
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -23,7 +25,7 @@ class Sight:
 
     def name(self, noun: str, pk: int, project_id: int, name: str) -> str:
         """Return the object's name; of a closed box the id in words, such as "task 7"."""
-        return name if self.sees(project_id) else f"{noun} {pk}"
+        return name if self.sees(project_id) else f"{thing(noun)} {pk}"
 
     def facts(self, project_id: int, **facts: Any) -> dict[str, Any]:
         """Return the facts, and whether they are `visible`.

@@ -11,6 +11,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 from django_filters import (
     BooleanFilter,
     Filter,
@@ -20,6 +21,8 @@ from django_filters import (
 )
 from django_filters.fields import IsoDateTimeField
 from drf_spectacular.utils import extend_schema_field
+
+from projects.ground.words import gettext_lazy, thing
 
 MAX_ID = 2**63 - 1
 MOST_TERMS = 50
@@ -43,7 +46,7 @@ class IdsField(forms.Field):
     def clean(self, value: Any) -> list[int]:
         parts = list(_parts(value))
         if len(parts) > MOST_VALUES:
-            raise forms.ValidationError(f"At most {MOST_VALUES} ids.")
+            raise forms.ValidationError(_("At most {count} ids.").format(count=MOST_VALUES))
         one = forms.IntegerField(min_value=1, max_value=MAX_ID)
         return [one.clean(part) for part in parts]
 
@@ -83,7 +86,8 @@ class NamesField(forms.Field):
         items = value if isinstance(value, list | tuple) else [value]
         one = forms.CharField(max_length=200, required=False, strip=False)
         if len(items) > MOST_VALUES:
-            raise forms.ValidationError(f"At most {MOST_VALUES} names.")
+            problem = _("At most {count} names.").format(count=MOST_VALUES)
+            raise forms.ValidationError(problem)
         return [name for item in items if (name := one.clean(item))]
 
 
@@ -122,7 +126,7 @@ class FlagField(forms.Field):
         if text in ("true", "false"):
             return text == "true"
         if text:
-            raise forms.ValidationError("Must be true or false.")
+            raise forms.ValidationError(_("Must be true or false."))
         return None
 
 
@@ -143,7 +147,9 @@ class CheckedFilterSet(FilterSet):
             values = self.form.cleaned_data.get(name)
             if isinstance(one, NamesFilter) and values:
                 for unknown in one.unknown(self.queryset, values, user):
-                    self.form.add_error(name, f"There is no {one.noun} “{unknown}”.")
+                    problem = _("There is no {noun} “{name}”.")
+                    problem = problem.format(noun=thing(one.noun), name=unknown)
+                    self.form.add_error(name, problem)
         return not self.form.errors
 
 
@@ -170,7 +176,8 @@ class SearchField(forms.CharField):
     def clean(self, value: Any) -> list[str]:
         terms = [term.strip() for term in super().clean(value).split("|")]
         if len(terms) > MOST_TERMS:
-            raise forms.ValidationError(f"At most {MOST_TERMS} terms.")
+            problem = _("At most {count} terms.").format(count=MOST_TERMS)
+            raise forms.ValidationError(problem)
         return [term for term in terms if term]
 
 
@@ -187,7 +194,8 @@ class SearchFilter(Filter):
         self, *, texts: Sequence[str], ids: Sequence[str] = ("id",), **kwargs: Any
     ) -> None:
         self.texts, self.ids = texts, ids
-        kwargs.setdefault("help_text", "Part of a name, or an id; several with | between them.")
+        help_text = gettext_lazy("Part of a name, or an id; several with | between them.")
+        kwargs.setdefault("help_text", help_text)
         super().__init__(max_length=1000, **kwargs)
 
     def filter(self, qs: QuerySet, value: list[str]) -> QuerySet:

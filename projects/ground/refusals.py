@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from django.utils.translation import gettext as _
+
 
 class Coded(str):
     """A message about a field with a code of its own, for machines."""
@@ -34,7 +36,7 @@ class Refusal(Exception):
         fields: Mapping[str, list[str]] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.detail = detail
+        self.detail = str(detail)  # it may have been declared, for readers of any language
         self.code = code or self.code
         self.fields = dict(fields or {})
 
@@ -53,7 +55,8 @@ class Invalid(Refusal):
         fields: dict[str, list[str]] = {}
         codes = set()
         for field, message in pairs:
-            fields.setdefault(field, []).append(message)
+            said = message if isinstance(message, str) else str(message)
+            fields.setdefault(field, []).append(said)
             codes.add(message.code if isinstance(message, Coded) else None)
         if code is None and len(codes) == 1:
             code = codes.pop()
@@ -94,8 +97,10 @@ class Outdated(Conflict):
 
     def __init__(self, revision: str, *, fields: Mapping[str, list[str]]) -> None:
         super().__init__(
-            "Somebody changed it since you opened it; nothing was saved. Lines with - are what "
-            "is saved now, lines with + what you sent.",
+            _(
+                "Somebody changed it since you opened it; nothing was saved. Lines with - are what "
+                "is saved now, lines with + what you sent."
+            ),
             fields=fields,
         )
         self.revision = revision

@@ -18,11 +18,13 @@ from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.db.models import F, QuerySet
 from django.dispatch import Signal
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, projects_lacking, projects_with
 from projects.ground import clock
 from projects.ground.bulk import is_held, limit_lock_waits, repeat_on_deadlock
 from projects.ground.refusals import Conflict, Forbidden, Invalid, Refusal
+from projects.ground.words import gettext_lazy
 from projects.models import Operation, OperationObject
 from projects.roles import Right
 from projects.verbs.catalogue import find_recorded
@@ -36,8 +38,8 @@ AT_ONCE = 500
 _CANCELLED_AT_ONCE = 10_000
 # PostgreSQL's advisory lock of whoever does a chunk: a number of our own.
 _LOCK = 7_316_407
-_FAILED = "It failed each time that it was tried; the server's log says why."
-_CANCELLED = "The operation was cancelled before its turn came."
+_FAILED = gettext_lazy("It failed each time that it was tried; the server's log says why.")
+_CANCELLED = gettext_lazy("The operation was cancelled before its turn came.")
 
 # Sent after the commit of an operation that is to be done in the background.
 accepted = Signal()
@@ -65,7 +67,8 @@ def operate(
         first = noun.part_ids(actor=actor, ids=chosen)
         parts = None
     if not first:
-        raise Invalid("No object matches.", code="empty", fields={"filter": ["No object matches."]})
+        problem = _("No object matches.")
+        raise Invalid(problem, code="empty", fields={"filter": [problem]})
     if len(first) <= AT_ONCE:
         return verb(actor=actor, ids=first, **options)
     return accept(verb, actor=actor, chosen=first if parts is None else parts, options=options)
@@ -81,7 +84,8 @@ def accept(
     """
     verb.check(options)
     if not projects_with(actor, verb.right).exists():
-        raise Forbidden(f"Your roles do not allow you to {verb.right.label}.")
+        refused = _("Your roles do not allow you to {right}.")
+        raise Forbidden(refused.format(right=verb.right.label))
     if isinstance(chosen, QuerySet):
         ids, arguments = chosen.order_by().values_list("pk").query.sql_with_params()
     else:
@@ -136,9 +140,10 @@ def cancel(*, actor: Actor, operation_id: int) -> None:
     with transaction.atomic():
         operation = Operation.objects.select_for_update(no_key=True).get(pk=operation_id)
         if not may_cancel(actor, operation):
-            raise Forbidden("Cancelling it is for who began it, or may do the same to all of it.")
+            refused = _("Cancelling it is for who began it, or may do the same to all of it.")
+            raise Forbidden(refused)
         if operation.ended_at is not None:
-            raise Conflict("The operation has ended.")
+            raise Conflict(_("The operation has ended."))
         if operation.cancelled_at is None:
             operation.cancelled_at = clock.now()
             operation.cancelled_by = actor
@@ -195,7 +200,8 @@ class _Chunk:
         self.operation = Operation.objects.select_related("actor").get(pk=operation_id)
         verb = find_recorded(self.operation.verb)
         if verb is None:
-            raise Conflict(f"There is no verb {self.operation.verb} any more.", code="gone")
+            gone = _("There is no verb {name} any more.").format(name=self.operation.verb)
+            raise Conflict(gone, code="gone")
         self.verb = verb
         self.actor = self.operation.actor
 
@@ -224,7 +230,7 @@ class _Chunk:
         if operation is None:
             return None, False
         if operation.cancelled_at is not None and selection is None:
-            return None, _fill_rest(operation, "cancelled", _CANCELLED, _CANCELLED_AT_ONCE)
+            return None, _fill_rest(operation, "cancelled", str(_CANCELLED), _CANCELLED_AT_ONCE)
         now_next = _next_ids(operation)
         if selection is not None and now_next != ids:
             return None, True  # somebody else did this chunk while we prepared it
@@ -341,7 +347,7 @@ def _note_failure(operation_id: int) -> bool:
         number = _chunk_size(operation)
         if number == 1 or (number is None and operation.failures):
             operation.failures = 0
-            return _fill_rest(operation, "failed", _FAILED, number)
+            return _fill_rest(operation, "failed", str(_FAILED), number)
         operation.failures += 1
         operation.served_at = clock.now()
         operation.save(update_fields=["failures", "served_at"])

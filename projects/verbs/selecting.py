@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, QuerySet
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, projects_lacking
 from projects.ground.refusals import Invalid
+from projects.ground.words import gettext_lazy, one_of, thousands
 from projects.roles import Right
 from projects.verbs.recording import ItemOutcome
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 # One transaction acts on at most so many objects.
 MOST_IDS = 10_000
 
-_LATE = "Its state changed at this moment; nothing was done."
+_LATE = gettext_lazy("Its state changed at this moment; nothing was done.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Selection:
             if pk in self.refused
             else self.done(pk, said.get(pk, ""))
             if pk in reached
-            else self.refuse(pk, "wrong_state", _LATE)
+            else self.refuse(pk, "wrong_state", str(_LATE))
             for pk in self.asked
         ]
 
@@ -93,21 +95,23 @@ class _Judge:
         What the actor does not see is said not to be there.
         """
         if row is None or row.project_id in self.unseen:
-            return "not_found", self.verb.noun.missing
+            return "not_found", str(self.verb.noun.missing)
         if row.project_id in self.barred:
-            detail = f"Your role in its project does not allow you to {self.verb.right.label}."
-            return "forbidden", detail
+            detail = _("Your role in its project does not allow you to {right}.")
+            return "forbidden", detail.format(right=self.verb.right.label)
         return None
 
     def of_state(self, state: Any) -> tuple[str, str] | None:
         """Return code and detail of a refusal by state; None when there is none."""
         if state in self.verb.effects:
             return None
-        now = state.label.lower() if state is not None else "gone"
+        now = state.label.lower() if state is not None else _("gone")
         needed = spell_states(
             state for state in self.verb.noun.states if state in self.verb.effects
         )
-        return "wrong_state", f"It is {now}; {self.verb.title.lower()} needs {needed}."
+        detail = _("It is {state}; {verb} needs {needed}.")
+        verb = self.verb.title.lower()
+        return "wrong_state", detail.format(state=now, verb=verb, needed=needed)
 
 
 def select(verb: Verb, *, actor: Actor, ids: Iterable[int], lock: bool = False) -> Selection:
@@ -119,7 +123,9 @@ def select(verb: Verb, *, actor: Actor, ids: Iterable[int], lock: bool = False) 
     noun = verb.noun
     asked = list(dict.fromkeys(ids))
     if not asked or (len(asked) > MOST_IDS and not verb.whole):
-        problem = f"Choose from 1 to {MOST_IDS} {noun.plural}; {len(asked)} were given."
+        problem = _("Choose from 1 to {objects}; {count} were given.").format(
+            objects=noun.counted(MOST_IDS), count=thousands(len(asked))
+        )
         raise Invalid(problem, fields={"ids": [problem]})
     rows = noun.rows(asked)
     judge = _Judge(verb, actor, {row.project_id for row in rows.values()})
@@ -193,7 +199,7 @@ def promise(verb: Verb, *, actor: Actor, rows: QuerySet[Any], asked: int | None 
         else:
             left[refusal[1]] += number
     if asked is not None and (gone := asked - acting.total() - left.total()):
-        left[noun.missing] += gone
+        left[str(noun.missing)] += gone
     return Promise(
         acting={state: acting[state] for state in noun.states if acting[state]},
         left=dict(sorted(left.items(), key=lambda one: (-one[1], one[0]))),
@@ -203,5 +209,4 @@ def promise(verb: Verb, *, actor: Actor, rows: QuerySet[Any], asked: int | None 
 
 def spell_states(states: Iterable[Any]) -> str:
     """Return "failed, success or retrying"."""
-    *most, last = [state.label.lower() for state in states]
-    return f"{', '.join(most)} or {last}" if most else last
+    return one_of(state.label.lower() for state in states)

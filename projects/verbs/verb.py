@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from django.db import transaction
 from django.db.models import F, Model, QuerySet, TextChoices
 from django.db.models.expressions import Combinable
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, scope
 from projects.ground.bulk import repeat_on_deadlock
@@ -32,7 +33,7 @@ class Noun:
     object that is not there. filterset: the import path of the FilterSet of its lists. lock: locks
     rows in id order and returns {id: state}; by default plainly. prepare: what is done before
     anybody looks, so that states are true. parts: what is done to one of these is done to all its
-    parts, which reach it by `parts_path`.
+    parts, which reach it by `parts_path`; `empty` is said of one that has none.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Noun:
     record: str = ""  # the first part of its verbs' names in the record; the plural when empty
     parts: Noun | None = None
     parts_path: str = ""
+    empty: str = ""
 
     def with_state(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Annotate the state as people see it: `verb_state`."""
@@ -79,7 +81,7 @@ class Noun:
             raise NotFound(self.missing)
         parts = list(self.part_rows(rows).order_by("pk").values_list("pk", flat=True))
         if not parts:
-            raise Invalid(f"The {self.key} has no {self.parts.plural}.", code="empty")
+            raise Invalid(self.empty, code="empty")
         return parts
 
     def rows(self, ids: Collection[int]) -> dict[int, Row]:
@@ -245,7 +247,7 @@ class Verb:
         for option in self.options:
             value = options.get(option.name)
             if option.kind == "text" and value and (len(value) > option.limit or "\x00" in value):
-                problem = f"At most {option.limit} characters, and no NUL."
+                problem = _("At most {limit} characters, and no NUL.").format(limit=option.limit)
                 raise Invalid.from_pairs([(option.name, problem)])
 
     def options_of(self, recorded: Mapping[str, Any]) -> dict[str, Any]:

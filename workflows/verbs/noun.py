@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import ngettext
 
 from projects.ground import clock
-from projects.ground.words import thousands
+from projects.ground.words import gettext_lazy, thousands
 from projects.verbs.catalogue import add_noun
 from projects.verbs.verb import Noun
 from workflows.choices import TaskStatus
@@ -26,7 +26,7 @@ TASKS = Noun(
     plural="tasks",
     model=Task,
     states=TaskStatus,
-    missing="There is no such task in your projects.",
+    missing=gettext_lazy("There is no such task in your projects."),
     filterset="workflows.filters.TaskFilter",
     counted=_tasks,
     label=("workflow__name", "name"),
@@ -38,11 +38,12 @@ WORKFLOWS = add_noun(
         plural="workflows",
         model=Workflow,
         states=TaskStatus,
-        missing="There is no such workflow in your projects.",
+        missing=gettext_lazy("There is no such workflow in your projects."),
         filterset="workflows.filters.WorkflowFilter",
         counted=_workflows,
         label=("name",),
         parts=TASKS,
         parts_path="workflow",
+        empty=gettext_lazy("The workflow has no tasks."),
     )
 )

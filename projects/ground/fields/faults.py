@@ -8,6 +8,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 
+from django.utils.translation import gettext as _
+
+from projects.ground.words import one_of
+
 FieldError = tuple[str, str]
 
 
@@ -18,12 +22,13 @@ def join(path: str, name: str | int) -> str:
 
 def quoted(values: Collection[object]) -> str:
     """Return the values for a sentence: “a”, “b” or “c”."""
-    words = [f"“{value}”" for value in values]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    return one_of(_("“{word}”").format(word=value) for value in values)
 
 
 def unknown_key(key: object, known: Collection[str]) -> str:
     """Return the message for a key that is not among `known`, with a guess at what was meant."""
     close = difflib.get_close_matches(str(key), known, n=1)
-    hint = f" Did you mean “{close[0]}”?" if close else ""
-    return f"There is no field “{key}” here.{hint}"
+    if not close:
+        return _("There is no field “{name}” here.").format(name=key)
+    sentence = _("There is no field “{name}” here. Did you mean “{close}”?")
+    return sentence.format(name=key, close=close[0])

@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from projects.ground.fields.faults import FieldError, join, quoted
 from projects.ground.fields.reader import FieldReader
+from projects.ground.words import gettext_lazy, listed, thousands
 
 
 class Kind(StrEnum):
@@ -75,7 +79,7 @@ class Field:
     # The field, and the values of it, with which alone this one means something.
     only_with: tuple[str, tuple[str, ...]] | None = None
     rule: Rule | None = None
-    missing: str = "This field is required."
+    missing: str = gettext_lazy("This field is required.")
     too_many: tuple[str, str] | None = None  # the sentence, with {count}, and its code
     # Of an OBJECT and of each of OBJECTS: its fields, and what is made of their values. `make`
     # may refuse them at the reader.
@@ -121,7 +125,7 @@ class Field:
                     None,
                     minimum=self.minimum,
                     maximum=self.maximum,
-                    unit=f" {self.unit}" if self.unit else "",
+                    unit=self.unit,
                 )
             case Kind.NUMBER:
                 return fields.number(self.name, 0, minimum=self.minimum, maximum=self.maximum)
@@ -158,14 +162,17 @@ class Field:
         one = not isinstance(raw, list | tuple)
         found: list[str | int] = []
         allowed = (str, int) if self.numbers else (str,)
-        what = "a text or a whole number." if self.numbers else "a text: put it in quotes."
         items = [raw] if one else fields.sequence(self.name, max_items=self.max_items)
         for index, item in enumerate(items):
             where = f"{self.name}.{index}"
             if isinstance(item, bool) or not isinstance(item, allowed):
-                fields.refuse(where, f"Must be {what}")
+                either = _("Must be a text or a whole number.")
+                fields.refuse(
+                    where, either if self.numbers else _("Must be a text: put it in quotes.")
+                )
             elif len(str(item)) > self.max_length:
-                fields.refuse(where, f"At most {self.max_length:,} characters.")
+                most = thousands(self.max_length)
+                fields.refuse(where, _("At most {count} characters.").format(count=most))
             elif self.pattern and not re.fullmatch(self.pattern[0], str(item)):
                 fields.refuse(where, self.pattern[1])
             else:
@@ -232,11 +239,12 @@ class Field:
                 labels = {str(one.value): one.label for one in self.chosen_from}
                 return labels.get(str(value), "") or str(value)
             case Kind.BOOLEAN:
-                return "yes" if value else "no"
+                return _("yes") if value else _("no")
             case Kind.IDS:
-                return f"{len(value):,} chosen"
+                chosen = ngettext("{count} chosen", "{count} chosen", len(value))
+                return chosen.format(count=thousands(len(value)))
             case Kind.LIST:
-                return ", ".join(map(str, value))
+                return listed(value)
         return str(value)
 
 
@@ -274,7 +282,9 @@ def misplaced(fields: Iterable[Field], values: Mapping[str, Any]) -> Iterable[Fi
         if field.name not in there:
             continue
         if field.not_with in there:
-            yield field.name, f"May not stand beside “{field.not_with}”."
+            said = _("May not stand beside “{name}”.")
+            yield field.name, said.format(name=field.not_with)
         if field.only_with is not None and not field.applies(values):
             name, wanted = field.only_with
-            yield field.name, f"Stands only where {name} is {quoted(wanted)}."
+            said = _("Stands only where {name} is {values}.")
+            yield field.name, said.format(name=name, values=quoted(wanted))

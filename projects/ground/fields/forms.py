@@ -17,6 +17,7 @@ from unfold.widgets import (
 )
 
 from projects.ground.fields.field import Field, Kind
+from projects.ground.words import format_lazy, gettext_lazy, pgettext_lazy
 
 _DIGITS = 18  # what certainly is a number that the field can judge
 
@@ -57,20 +58,27 @@ def form_field(field: Field) -> forms.Field:
         case Kind.INTEGER:
             return number_field(field.title, field.help, default)
         case Kind.BOOLEAN:
-            words = {True: "yes", False: "no"}
-            yes_or_no = [("true", "yes"), ("false", "no")]
-            return _select(field, f"default ({words[bool(field.default)]})", yes_or_no)
+            words = {True: gettext_lazy("yes"), False: gettext_lazy("no")}
+            yes_or_no = [("true", words[True]), ("false", words[False])]
+            return _select(field, _default(words[bool(field.default)]), yes_or_no)
         case Kind.CHOICE:
             choices = [(str(one.value), one.label) for one in field.chosen_from]
-            return _select(field, f"default ({dict(choices).get(default, 'none')})", choices)
+            label = dict(choices).get(default, pgettext_lazy("choice", "none"))
+            return _select(field, _default(label), choices)
         case Kind.LIST:
-            return _lines(field, f"{field.help} One on a line.", 3)
+            help_text = format_lazy(gettext_lazy("{help} One on a line."), help=field.help)
+            return _lines(field, help_text, 3)
         case Kind.TEXTS:
-            return _lines(field, f"{field.help} One on a line, as name: value.", 3)
+            help_text = gettext_lazy("{help} One on a line, as name: value.")
+            return _lines(field, format_lazy(help_text, help=field.help), 3)
         case Kind.JSON:
             return _lines(field, field.help, 6)
         case _:
             return text_field(field.title, field.help)
+
+
+def _default(label: str) -> str:
+    return format_lazy(gettext_lazy("default ({label})"), label=label)
 
 
 def _select(field: Field, empty: str, choices: list[tuple[str, str]]) -> forms.Field:

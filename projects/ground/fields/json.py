@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from projects.ground.fields.faults import FieldError, join
 
 # PostgreSQL stores neither in text or JSON.
@@ -20,32 +22,35 @@ def text_fault(value: str) -> str | None:
     found = _UNSTORABLE.search(value)
     if found is None:
         return None
-    return f"Character {found.start() + 1} (U+{ord(found.group()):04X}) cannot be stored."
+    fault = _("Character {number} (U+{code}) cannot be stored.")
+    return fault.format(number=found.start() + 1, code=f"{ord(found.group()):04X}")
 
 
 def json_faults(value: object, path: str, *, depth: int = 0) -> list[FieldError]:
     """Return what keeps a value from being stored as JSON, by path."""
     if depth > _MAX_DEPTH:
-        return [(path, f"Nested deeper than {_MAX_DEPTH} levels.")]
+        return [(path, _("Nested deeper than {count} levels.").format(count=_MAX_DEPTH))]
     if value is None or isinstance(value, bool | int):
         return []
     if isinstance(value, str):
         fault = text_fault(value)
         return [(path, fault)] if fault else []
     if isinstance(value, float):
-        return [] if math.isfinite(value) else [(path, "Not a finite number.")]
+        return [] if math.isfinite(value) else [(path, _("Not a finite number."))]
     faults: list[FieldError] = []
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str) or text_fault(key):
-                faults.append((path, f"The key {key!r} is not a text that can be stored."))
+                fault = _("The key {key} is not a text that can be stored.")
+                faults.append((path, fault.format(key=repr(key))))
             else:
                 faults += json_faults(item, join(path, key), depth=depth + 1)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             faults += json_faults(item, join(path, index), depth=depth + 1)
     else:
-        faults.append((path, f"A {type(value).__name__} is not allowed here."))
+        fault = _("A {type} is not allowed here.")
+        faults.append((path, fault.format(type=type(value).__name__)))
     return faults
 
 

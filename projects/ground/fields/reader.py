@@ -11,16 +11,39 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from projects.ground.fields.faults import FieldError, join, quoted, unknown_key
 from projects.ground.fields.json import json_faults, text_fault
 from projects.ground.refusals import Coded
+from projects.ground.words import gettext_lazy, thousands
 
 T = TypeVar("T")
 
 FIRST_DATE, LAST_DATE = dt.date(1970, 1, 1), dt.date(2199, 12, 31)
 MAX_ID = 2**63 - 1
 _DATE, _TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}"), re.compile("[0-9]{2}:[0-9]{2}")
-NO_DATE = "This must be a date of the calendar, as YYYY-MM-DD."
+NO_DATE = gettext_lazy("This must be a date of the calendar, as YYYY-MM-DD.")
+
+
+def too_long(most: int, length: int) -> str:
+    """Return the message for a text of more than `most` characters."""
+    fault = ngettext(
+        "At most {most} character; this has {count}.",
+        "At most {most} characters; this has {count}.",
+        most,
+    )
+    return fault.format(most=thousands(most), count=thousands(length))
+
+
+def _too_many(most: int, number: int) -> str:
+    fault = ngettext(
+        "At most {most} entry; this has {count}.",
+        "At most {most} entries; this has {count}.",
+        most,
+    )
+    return fault.format(most=thousands(most), count=thousands(number))
 
 
 class FieldReader:
@@ -43,7 +66,7 @@ class FieldReader:
         if data is None:
             return
         if not isinstance(data, Mapping):
-            self.errors.append((path, "Must be a mapping of fields to values."))
+            self.errors.append((path, _("Must be a mapping of fields to values.")))
             return
         self._data = data
         for key in data:
@@ -80,19 +103,21 @@ class FieldReader:
         value = self.raw(name)
         if value is None:
             if required:
-                self.refuse(name, "This field is required.")
+                self.refuse(name, _("This field is required."))
             return default
         if not isinstance(value, str):
-            hint = " Put it in quotes." if isinstance(value, bool | int | float) else ""
-            self.refuse(name, f"Must be a text.{hint}")
+            is_unquoted = isinstance(value, bool | int | float)
+            fault = _("Must be a text. Put it in quotes.") if is_unquoted else _("Must be a text.")
+            self.refuse(name, fault)
         elif fault := text_fault(value):
             self.refuse(name, fault)
         elif len(value) > max_length:
-            self.refuse(name, f"At most {max_length:,} characters; this has {len(value):,}.")
+            self.refuse(name, too_long(max_length, len(value)))
         elif required and not value.strip():
-            self.refuse(name, "This field is required.")
+            self.refuse(name, _("This field is required."))
         elif choices and value not in choices:
-            self.refuse(name, f"“{value}” is not one of {quoted(choices)}.")
+            fault = _("“{value}” is not one of {choices}.")
+            self.refuse(name, fault.format(value=value, choices=quoted(choices)))
         elif pattern and not re.fullmatch(pattern[0], value):
             self.refuse(name, pattern[1])
         else:
@@ -107,9 +132,13 @@ class FieldReader:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int):
-            self.refuse(name, "Must be a whole number.")
+            self.refuse(name, _("Must be a whole number."))
         elif not minimum <= value <= maximum:
-            self.refuse(name, f"Must be between {minimum:,} and {maximum:,}{unit}.")
+            fault = _("Must be between {minimum} and {maximum}.")
+            if unit:
+                fault = _("Must be between {minimum} and {maximum} {unit}.")
+            least, most = thousands(minimum), thousands(maximum)
+            self.refuse(name, fault.format(minimum=least, maximum=most, unit=unit))
         else:
             return value
         return default
@@ -120,9 +149,10 @@ class FieldReader:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.refuse(name, "Must be a number.")
+            self.refuse(name, _("Must be a number."))
         elif not minimum <= value <= maximum:
-            self.refuse(name, f"Must be between {minimum:g} and {maximum:g}.")
+            fault = _("Must be between {minimum} and {maximum}.")
+            self.refuse(name, fault.format(minimum=f"{minimum:g}", maximum=f"{maximum:g}"))
         else:
             return float(value)
         return default
@@ -134,7 +164,7 @@ class FieldReader:
             return default
         if isinstance(value, bool):
             return value
-        self.refuse(name, "Must be true or false.")
+        self.refuse(name, _("Must be true or false."))
         return default
 
     def ids(self, name: str, *, max_items: int) -> tuple[int, ...]:
@@ -142,7 +172,8 @@ class FieldReader:
         found: dict[int, None] = {}
         for index, item in enumerate(self.sequence(name, max_items=max_items)):
             if isinstance(item, bool) or not isinstance(item, int) or not 0 < item <= MAX_ID:
-                self.refuse(f"{name}.{index}", "This must be an id: a whole number above 0.")
+                fault = _("This must be an id: a whole number above 0.")
+                self.refuse(f"{name}.{index}", fault)
             else:
                 found[item] = None
         return tuple(found)
@@ -161,7 +192,8 @@ class FieldReader:
             return None
         if FIRST_DATE <= day <= LAST_DATE:
             return day
-        self.refuse(name, f"Dates from {FIRST_DATE} to {LAST_DATE} can be planned.")
+        fault = _("Dates from {first} to {last} can be planned.")
+        self.refuse(name, fault.format(first=FIRST_DATE, last=LAST_DATE))
         return None
 
     def time(self, name: str, default: dt.time | None = None) -> dt.time | None:
@@ -174,7 +206,7 @@ class FieldReader:
                 raise ValueError
             return dt.datetime.strptime(value, "%H:%M").time()
         except ValueError:
-            self.refuse(name, "This must be a time of day, as HH:MM.")
+            self.refuse(name, _("This must be a time of day, as HH:MM."))
             return default
 
     def parsed(self, name: str, default: T, parse: Callable[[Any], T]) -> T:
@@ -194,9 +226,9 @@ class FieldReader:
         if value is None:
             return ()
         if not isinstance(value, list | tuple):
-            self.refuse(name, "Must be a list.")
+            self.refuse(name, _("Must be a list."))
         elif len(value) > max_items:
-            self.refuse(name, f"At most {max_items:,} entries; this has {len(value):,}.")
+            self.refuse(name, _too_many(max_items, len(value)))
         else:
             return value
         return ()
@@ -207,10 +239,10 @@ class FieldReader:
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            self.refuse(name, "Must be a mapping of names to texts.")
+            self.refuse(name, _("Must be a mapping of names to texts."))
             return {}
         if len(value) > max_items:
-            self.refuse(name, f"At most {max_items:,} entries; this has {len(value):,}.")
+            self.refuse(name, _too_many(max_items, len(value)))
             return {}
         if faults := json_faults(dict.fromkeys(value), join(self.path, name)):
             self.errors += faults
