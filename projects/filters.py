@@ -18,6 +18,7 @@ from projects.ground.filter_fields import (
     NamesFilter,
     SearchFilter,
 )
+from projects.ground.words import thing_lazy
 from projects.models import (
     DataSource,
     Member,
@@ -153,7 +154,7 @@ class OperationFilter(CheckedFilterSet):
     created_from = InstantFilter(field_name="created_at", lookup_expr="gte")
     created_until = InstantFilter(field_name="created_at", lookup_expr="lt")
     object_type = ChoiceFilter(
-        choices=[(name, name) for name in OBJECT_TYPES], method="filter_objects"
+        choices=[(name, thing_lazy(name)) for name in OBJECT_TYPES], method="filter_objects"
     )
     object_id = IdsFilter(method="filter_objects")
 

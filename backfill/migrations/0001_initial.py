@@ -22,8 +22,8 @@ class Migration(migrations.Migration):
             name='Plan',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?$', 'A name has no slash and no control character, and no space at its ends.')])),
-                ('description', models.TextField(blank=True, validators=[django.core.validators.MaxLengthValidator(256)])),
+                ('name', models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?$', 'A name has no slash and no control character, and no space at its ends.')], verbose_name='name')),
+                ('description', models.TextField(blank=True, validators=[django.core.validators.MaxLengthValidator(256)], verbose_name='description')),
                 ('spec', models.JSONField(default=dict)),
                 ('state', models.CharField(choices=[('draft', 'Draft'), ('expanding', 'Expanding'), ('running', 'Running'), ('paused', 'Paused'), ('completed', 'Completed'), ('terminated', 'Terminated')], default='draft', editable=False, max_length=16)),
                 ('task_count', models.PositiveIntegerField(default=0, editable=False)),
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(editable=False, null=True)),
                 ('batch', models.OneToOneField(editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='plan', to='instances.batch')),
                 ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='plans', to='projects.project')),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='plans', to='projects.project', verbose_name='project')),
             ],
             options={
                 'ordering': ['-id'],

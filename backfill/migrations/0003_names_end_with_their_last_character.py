@@ -14,6 +14,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='plan',
             name='name',
-            field=models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?\\Z', 'A name has no slash and no control character, and no space at its ends.')]),
+            field=models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?\\Z', 'A name has no slash and no control character, and no space at its ends.')], verbose_name='name'),
         ),
     ]

@@ -12,6 +12,6 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AlterModelOptions(
             name='plan',
-            options={'ordering': ['-id'], 'verbose_name_plural': 'backfill plans'},
+            options={'ordering': ['-id'], 'verbose_name': 'plan', 'verbose_name_plural': 'backfill plans'},
         ),
     ]

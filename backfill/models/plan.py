@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from backfill.states import OVER, STORED, PlanState
 from instances.models import Batch
+from projects.ground.words import gettext_lazy
 from projects.models import Project
 from projects.models.project import validate_name
 
@@ -20,10 +21,16 @@ class Plan(models.Model):
     """
 
     project = models.ForeignKey(
-        Project, on_delete=models.CASCADE, related_name="plans", db_index=False
+        Project,
+        verbose_name=gettext_lazy("project"),
+        on_delete=models.CASCADE,
+        related_name="plans",
+        db_index=False,
     )
-    name = models.CharField(max_length=100, validators=[validate_name])
-    description = models.TextField(blank=True, validators=[MaxLengthValidator(256)])
+    name = models.CharField(gettext_lazy("name"), max_length=100, validators=[validate_name])
+    description = models.TextField(
+        gettext_lazy("description"), blank=True, validators=[MaxLengthValidator(256)]
+    )
     spec = models.JSONField(default=dict)
     state = models.CharField(
         max_length=24, choices=PlanState.choices, default=PlanState.DRAFT, editable=False
@@ -51,13 +58,16 @@ class Plan(models.Model):
     failed_count = models.PositiveIntegerField(null=True, editable=False)
 
     class Meta:
-        verbose_name_plural = "backfill plans"
+        verbose_name = gettext_lazy("plan")
+        verbose_name_plural = gettext_lazy("backfill plans")
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
                 fields=["project", "name"],
                 name="plan_name_in_project",
-                violation_error_message="The project has a plan of this name already.",
+                violation_error_message=gettext_lazy(
+                    "The project has a plan of this name already."
+                ),
             ),
             models.CheckConstraint(
                 condition=Q(state__in=sorted(STORED)), name="plan_state_is_stored"

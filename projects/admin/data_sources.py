@@ -8,6 +8,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
@@ -20,6 +22,7 @@ from projects.administration.data_sources import (
 from projects.console.scoped import ScopedAdmin
 from projects.filters import DataSourceFilter
 from projects.ground.showing import when
+from projects.ground.words import gettext_lazy
 from projects.models import DataSource
 from projects.roles import Right
 
@@ -29,9 +32,12 @@ class DataSourceForm(forms.ModelForm):
 
     password = forms.CharField(
         required=False,
+        label=gettext_lazy("Password"),
         strip=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Written only, never shown. Leave it empty to keep the one that is stored.",
+        help_text=gettext_lazy(
+            "Written only, never shown. Leave it empty to keep the one that is stored."
+        ),
     )
 
     class Meta:
@@ -45,7 +51,7 @@ class DataSourceAdmin(ScopedAdmin):
 
     add_right = change_right = delete_right = Right.ADMINISTER
     filterset = DataSourceFilter
-    shown_filters = {"project": "Project"}
+    shown_filters = {"project": gettext_lazy("Project")}
     filter_choices = {"project": project_choices}
     form = DataSourceForm
     fields = ("project", "name", "url", "password", "description")
@@ -55,11 +61,11 @@ class DataSourceAdmin(ScopedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("project",) if obj else ()
 
-    @display(description="Password")
+    @display(description=gettext_lazy("Password"))
     def password_state(self, obj: DataSource) -> str:
-        return "stored" if obj.password else "none"
+        return _("stored") if obj.password else pgettext("password", "none")
 
-    @display(description="Created", ordering="created_at")
+    @display(description=gettext_lazy("Created"), ordering="created_at")
     def created(self, obj: DataSource) -> SafeString:
         return when(obj.created_at)
 

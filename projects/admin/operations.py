@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from unfold.decorators import display
 
 from projects.admin.projects import project_choices
@@ -21,8 +22,10 @@ from projects.console.scoped import ReadOnlyAdmin
 from projects.filters import OperationFilter
 from projects.ground import clock
 from projects.ground.showing import when
+from projects.ground.words import gettext_lazy, thousands
 from projects.models import Operation
 from projects.verbs.background import cancel, may_cancel
+from projects.verbs.catalogue import find_recorded
 from projects.verbs.recording import seen_objects, seen_operations
 
 OBJECTS_PER_PAGE = 100
@@ -34,13 +37,13 @@ class OperationAdmin(ReadOnlyAdmin):
 
     filterset = OperationFilter
     shown_filters = {
-        "verb": "Verb",
-        "actor": "User name",
-        "project": "Project",
-        "object_type": "Object",
-        "object_id": "Object's id",
-        "created_from": "From",
-        "created_until": "Until",
+        "verb": gettext_lazy("Verb"),
+        "actor": gettext_lazy("User name"),
+        "project": gettext_lazy("Project"),
+        "object_type": gettext_lazy("Object"),
+        "object_id": gettext_lazy("Object's id"),
+        "created_from": gettext_lazy("From"),
+        "created_until": gettext_lazy("Until"),
     }
     filter_choices = {"project": project_choices}
     list_display = ("id", "created", "what", "who", "project", "number", "options_text")
@@ -48,32 +51,34 @@ class OperationAdmin(ReadOnlyAdmin):
     list_select_related = ("actor", "project")
     sortable_by = ("id",)
     phone_columns = ("created", "what", "who", "number")
-    empty_text = "Nobody has changed anything yet."
+    empty_text = gettext_lazy("Nobody has changed anything yet.")
 
-    @display(description="Operation", ordering="verb")
+    @display(description=gettext_lazy("Operation"), ordering="verb")
     def what(self, obj: Operation) -> str:
         return spell_verb(obj.verb)
 
-    @display(description="User")
+    @display(description=gettext_lazy("User"))
     def who(self, obj: Operation) -> str:
-        return str(obj.actor) if obj.actor else "system"
+        return str(obj.actor) if obj.actor else _("system")
 
-    @display(description="Objects")
+    @display(description=gettext_lazy("Objects"))
     def number(self, obj: Any) -> SafeString:
         notes = []
         if obj.seen_refused:
-            notes.append(f"· {obj.seen_refused:,} left alone")
+            left = _("· {count} left alone")
+            notes.append(left.format(count=thousands(obj.seen_refused)))
         if obj.ended_at is None:
-            notes.append(f"· of {obj.seen_total:,}, running")
+            running = _("· of {count}, running")
+            notes.append(running.format(count=thousands(obj.seen_total)))
         shown = format_html_join("", ' <span class="tm-note">{}</span>', ((one,) for one in notes))
-        return format_html("{}{}", f"{obj.seen_succeeded:,}", shown)
+        return format_html("{}{}", thousands(obj.seen_succeeded), shown)
 
-    @display(description="Options")
+    @display(description=gettext_lazy("Options"))
     def options_text(self, obj: Operation) -> str:
         text = ", ".join(f"{key}: {_short(value)}" for key, value in obj.options.items())
         return text if len(text) <= 80 else f"{text[:79]}…"
 
-    @display(description="When", ordering="id")
+    @display(description=gettext_lazy("When"), ordering="id")
     def created(self, obj: Operation) -> SafeString:
         return when(obj.created_at)
 
@@ -147,15 +152,58 @@ def _progress(request: HttpRequest, operation: Any) -> dict[str, Any]:
 
 def spell_verb(verb: str) -> str:
     """Return "instances.mark_success" as "Mark success · instances"."""
-    noun, _, action = verb.rpartition(".")
-    spelled = action.replace("_", " ").capitalize()
-    return f"{spelled} · {noun.replace('_', ' ')}" if noun else spelled
+    noun, _dot, action = verb.rpartition(".")
+    declared = find_recorded(verb)
+    spelled = declared.title if declared else _ACTIONS.get(action, _in_words(action))
+    if not noun:
+        return str(spelled)
+    objects = _OBJECTS.get(noun, _in_words(noun).lower())
+    return _("{verb} · {objects}").format(verb=spelled, objects=objects)
+
+
+def _in_words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+# What is recorded beside the declared verbs, and what records are about.
+_ACTIONS = {
+    "add": gettext_lazy("Add"),
+    "change": gettext_lazy("Change"),
+    "change_password": gettext_lazy("Change password"),
+    "change_role": gettext_lazy("Change role"),
+    "create": gettext_lazy("Create"),
+    "delete": gettext_lazy("Delete"),
+    "delete_draft": gettext_lazy("Delete draft"),
+    "import": gettext_lazy("Import"),
+    "login_failed": gettext_lazy("Login failed"),
+    "make": gettext_lazy("Make"),
+    "move": gettext_lazy("Move"),
+    "remove": gettext_lazy("Remove"),
+    "rename": gettext_lazy("Rename"),
+    "revoke": gettext_lazy("Revoke"),
+    "save_draft": gettext_lazy("Save draft"),
+    "set_owners": gettext_lazy("Set owners"),
+    "update": gettext_lazy("Update"),
+}
+_OBJECTS = {
+    "backfill": gettext_lazy("backfill"),
+    "data_sources": gettext_lazy("data sources"),
+    "folders": gettext_lazy("folders"),
+    "instances": gettext_lazy("instances"),
+    "members": gettext_lazy("members"),
+    "projects": gettext_lazy("projects"),
+    "resource_groups": gettext_lazy("resource groups"),
+    "tasks": gettext_lazy("tasks"),
+    "tokens": gettext_lazy("tokens"),
+    "users": gettext_lazy("users"),
+    "workflows": gettext_lazy("workflows"),
+}
 
 
 def object_url(object_type: str, object_id: int) -> str:
     """Return the page of an object that an operation was about; empty when it has none."""
     for model in admin.site._registry:
-        if (meta := model._meta).verbose_name.replace(" ", "_") == object_type:  # type: ignore[union-attr]
+        if (meta := model._meta).verbose_name_raw.replace(" ", "_") == object_type:
             return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[object_id])
     return ""
 

@@ -10,6 +10,8 @@ from django.contrib.auth import get_user_model
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from unfold.admin import TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
@@ -21,6 +23,7 @@ from projects.console.rights import may, may_enter
 from projects.console.scoped import ScopedAdmin
 from projects.filters import ProjectFilter
 from projects.ground.showing import when
+from projects.ground.words import gettext_lazy
 from projects.models import Member, Project
 from projects.roles import Right
 
@@ -45,11 +48,16 @@ class ProjectForm(forms.ModelForm):
 
     allowed_hosts = HostsField(
         required=False,
-        help_text="Hosts that http tasks may call, one on a line: api.example.com, *.example.org.",
+        label=gettext_lazy("Allowed hosts"),
+        help_text=gettext_lazy(
+            "Hosts that http tasks may call, one on a line: api.example.com, *.example.org."
+        ),
     )
 
     description = forms.CharField(
-        required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3})
+        required=False,
+        label=gettext_lazy("Description"),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
     )
 
     class Meta:
@@ -67,7 +75,9 @@ class ProjectForm(forms.ModelForm):
 class MemberForm(forms.ModelForm):
     """One member; the user is named once, the role may change."""
 
-    user = forms.CharField(label="User name", max_length=150, widget=UnfoldAdminTextInputWidget)
+    user = forms.CharField(
+        label=gettext_lazy("User name"), max_length=150, widget=UnfoldAdminTextInputWidget
+    )
 
     class Meta:
         model = Member
@@ -85,7 +95,8 @@ class MemberForm(forms.ModelForm):
         name = self.cleaned_data["user"]
         user = get_user_model().objects.filter(username=name, is_active=True).first()
         if user is None:
-            raise forms.ValidationError(f"There is no active user “{name}”.")
+            problem = _("There is no active user “{name}”.").format(name=name)
+            raise forms.ValidationError(problem)
         return user
 
 
@@ -130,7 +141,7 @@ class ProjectAdmin(ScopedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "description", "time_zone")}),
         (
-            "Rules",
+            gettext_lazy("Rules"),
             {"fields": ("periodic_retention_days", "backfill_retention_days", "allowed_hosts")},
         ),
     )
@@ -155,15 +166,15 @@ class ProjectAdmin(ScopedAdmin):
             for title, options in found
         ]
 
-    @display(description="Allowed hosts")
+    @display(description=gettext_lazy("Allowed hosts"))
     def hosts(self, obj: Project) -> str:
-        return "\n".join(obj.allowed_hosts) or "none"
+        return "\n".join(obj.allowed_hosts) or pgettext("hosts", "none")
 
-    @display(description="Members", ordering="members_in_all")
+    @display(description=gettext_lazy("Members"), ordering="members_in_all")
     def member_count(self, obj: Any) -> int:
         return obj.members_in_all
 
-    @display(description="Created", ordering="created_at")
+    @display(description=gettext_lazy("Created"), ordering="created_at")
     def created(self, obj: Project) -> SafeString:
         return when(obj.created_at)
 

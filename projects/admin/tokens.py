@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
+from django.utils.translation import ngettext
 from knox import admin as knox_admin  # noqa: F401  # registers what we take out
 from knox.models import AuthToken
 from unfold.decorators import action, display
@@ -16,6 +17,7 @@ from projects.administration.users import revoke_tokens, tokens_of
 from projects.console.rights import may_enter
 from projects.console.scoped import ReadOnlyAdmin
 from projects.ground.showing import when
+from projects.ground.words import gettext_lazy, thousands
 
 admin.site.unregister(AuthToken)
 
@@ -37,25 +39,25 @@ class TokenAdmin(ReadOnlyAdmin):
     def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_enter(request)
 
-    @display(description="Token")
+    @display(description=gettext_lazy("Token"))
     def name(self, obj: Any) -> str:
         return obj.name
 
-    @display(description="Made", ordering="created")
+    @display(description=gettext_lazy("Made"), ordering="created")
     def made(self, obj: AuthToken) -> SafeString:
         return when(obj.created)
 
-    @display(description="Ends", ordering="expiry")
+    @display(description=gettext_lazy("Ends"), ordering="expiry")
     def expires(self, obj: AuthToken) -> SafeString:
         return when(obj.expiry)
 
-    @action(description="Revoke", permissions=["revoke"])
+    @action(description=gettext_lazy("Revoke"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, chosen: QuerySet[AuthToken]) -> None:
         """End the chosen tokens at once."""
         names = [token.name for token in chosen]
         if (ended := self.attempt(request, revoke_tokens, names=names)) is not None:
-            noun = "token" if ended == 1 else "tokens"
-            self.message_user(request, f"{ended:,} {noun} revoked.")
+            said = ngettext("{count} token revoked.", "{count} tokens revoked.", ended)
+            self.message_user(request, said.format(count=thousands(ended)))
 
     def change_view(
         self,

@@ -16,6 +16,7 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from projects.administration.users import save_user
 from projects.console.scoped import record_url
+from projects.ground.words import gettext_lazy
 
 admin.site.unregister(User)
 admin.site.unregister(Group)  # roles are per project: groups would say nothing
@@ -25,11 +26,13 @@ class NewUserForm(UserCreationForm):
     """A user to be made: who may log in here unless somebody says otherwise."""
 
     is_staff = forms.BooleanField(
-        label="Staff status",
+        label=gettext_lazy("Staff status"),
         initial=True,
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text="May log in to these pages. Without it the user can only call the API.",
+        help_text=gettext_lazy(
+            "May log in to these pages. Without it the user can only call the API."
+        ),
     )
 
     class Meta(UserCreationForm.Meta):
@@ -59,16 +62,18 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     list_filter = ("is_staff", "is_superuser", "is_active")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        (gettext_lazy("Person"), {"fields": ("first_name", "last_name", "email")}),
         (
-            "Access",
+            gettext_lazy("Access"),
             {
                 "fields": ("is_active", "is_staff", "is_superuser"),
-                "description": "Staff may use these pages, with the rights of their roles in "
-                "their projects. Superusers have every right everywhere.",
+                "description": gettext_lazy(
+                    "Staff may use these pages, with the rights of their roles in their projects. "
+                    "Superusers have every right everywhere."
+                ),
             },
         ),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        (gettext_lazy("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = (
         (None, {"fields": ("username", "usable_password", "password1", "password2", "is_staff")}),

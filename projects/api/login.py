@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AbstractUser, User
 from django.contrib.auth.signals import user_logged_in
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from knox.models import AuthToken
 from rest_framework import serializers, status
@@ -69,7 +70,7 @@ class TokenView(APIView):
         credentials.is_valid(raise_exception=True)
         user = authenticate(request._request, **credentials.validated_data)
         if user is None:
-            raise AuthenticationFailed("The user name or the password is wrong.")
+            raise AuthenticationFailed(_("The user name or the password is wrong."))
         assert isinstance(user, User)
         user_logged_in.send(sender=type(user), request=request._request, user=user)
         token, text = make_token(user)
@@ -83,7 +84,7 @@ class LogoutView(APIView):
     def post(self, request: Request) -> Response:
         """Delete the token that this call is made with."""
         if not isinstance(request.auth, AuthToken):
-            raise Invalid("This call is not made with a token.", code="no_token")
+            raise Invalid(_("This call is not made with a token."), code="no_token")
         revoke_tokens(actor=request.user, names=[request.auth.digest[:NAME_LENGTH]])
         return Response(status=status.HTTP_204_NO_CONTENT)
 

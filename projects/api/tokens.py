@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from knox.models import AuthToken
 from rest_framework import serializers, status
@@ -47,7 +48,7 @@ class TokenViewSet(ListRead):
     def find(self, rows: QuerySet[AuthToken]) -> AuthToken:
         token = rows.filter(name=self.kwargs["id"]).first()
         if token is None:
-            raise NotFound("There is no such token among yours.")
+            raise NotFound(_("There is no such token among yours."))
         return token
 
     @extend_schema(responses={204: None})

@@ -320,7 +320,7 @@ class ScopedAdmin(ModelAdmin):
     @property
     def record_type(self) -> str:
         """The name of the model in the operation record."""
-        return self.opts.verbose_name.replace(" ", "_")
+        return self.opts.verbose_name_raw.replace(" ", "_")
 
     # --- pages ---------------------------------------------------------------------------------
 

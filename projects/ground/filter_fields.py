@@ -22,7 +22,7 @@ from django_filters import (
 from django_filters.fields import IsoDateTimeField
 from drf_spectacular.utils import extend_schema_field
 
-from projects.ground.words import gettext_lazy, thing
+from projects.ground.words import thing
 
 MAX_ID = 2**63 - 1
 MOST_TERMS = 50
@@ -194,8 +194,7 @@ class SearchFilter(Filter):
         self, *, texts: Sequence[str], ids: Sequence[str] = ("id",), **kwargs: Any
     ) -> None:
         self.texts, self.ids = texts, ids
-        help_text = gettext_lazy("Part of a name, or an id; several with | between them.")
-        kwargs.setdefault("help_text", help_text)
+        kwargs.setdefault("help_text", "Part of a name, or an id; several with | between them.")
         super().__init__(max_length=1000, **kwargs)
 
     def filter(self, qs: QuerySet, value: list[str]) -> QuerySet:

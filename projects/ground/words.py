@@ -12,6 +12,7 @@ from typing import cast
 
 from django.utils import text, translation
 from django.utils.formats import number_format
+from django.utils.functional import lazy
 from django.utils.translation import gettext as _
 
 gettext_lazy = cast("Callable[[str], str]", translation.gettext_lazy)
@@ -46,6 +47,9 @@ _THINGS = {
 def thing(name: str) -> str:
     """Return what people call the thing that the code names so, such as "data_source"."""
     return str(_THINGS.get(name.replace("_", " "), name))
+
+
+thing_lazy = cast("Callable[[str], str]", lazy(thing, str))
 
 
 def thousands(number: int) -> str:

@@ -14,16 +14,16 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='datasource',
             name='name',
-            field=models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('^[\\w.-]+\\Z', 'Use letters, digits, . - and _.')]),
+            field=models.CharField(max_length=64, validators=[django.core.validators.RegexValidator('^[\\w.-]+\\Z', 'Use letters, digits, . - and _.')], verbose_name='name'),
         ),
         migrations.AlterField(
             model_name='project',
             name='name',
-            field=models.CharField(max_length=100, unique=True, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?\\Z', 'A name has no slash and no control character, and no space at its ends.')]),
+            field=models.CharField(max_length=100, unique=True, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?\\Z', 'A name has no slash and no control character, and no space at its ends.')], verbose_name='name'),
         ),
         migrations.AlterField(
             model_name='resourcegroup',
             name='name',
-            field=models.CharField(help_text="Also the name of the workers' queue: tidemill.group.<name>.", max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_.-]*\\Z', 'Use a-z, 0-9, dot, dash and _.')]),
+            field=models.CharField(help_text="Also the name of the workers' queue: tidemill.group.<name>.", max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_.-]*\\Z', 'Use a-z, 0-9, dot, dash and _.')], verbose_name='name'),
         ),
     ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext as _
 
+from projects.ground.words import gettext_lazy
 from projects.models.project import Project
 from projects.roles import Role
 
@@ -16,20 +18,31 @@ class Member(models.Model):
         Project, on_delete=models.CASCADE, related_name="members", db_index=False
     )
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+        settings.AUTH_USER_MODEL,
+        verbose_name=gettext_lazy("user"),
+        on_delete=models.CASCADE,
+        related_name="memberships",
     )
-    role = models.CharField(max_length=16, choices=Role.choices, default=Role.VIEWER)
+    role = models.CharField(
+        gettext_lazy("role"), max_length=16, choices=Role.choices, default=Role.VIEWER
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = gettext_lazy("member")
+        verbose_name_plural = gettext_lazy("members")
         ordering = ["project_id", "user_id"]
         constraints = [
             models.UniqueConstraint(
                 fields=["project", "user"],
                 name="one_membership_per_user",
-                violation_error_message="This user is a member of the project already.",
+                violation_error_message=gettext_lazy(
+                    "This user is a member of the project already."
+                ),
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} · {self.get_role_display()} of {self.project}"
+        member = _("{user} · {role} of {project}")
+        role = self.get_role_display()
+        return member.format(user=self.user, role=role, project=self.project)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import models
 
+from projects.ground.words import gettext_lazy
 from projects.models.project import Project
 
 
@@ -25,7 +26,12 @@ class Operation(models.Model):
     # The record outlives its project's name but not the tenant's existence: PROTECT keeps both.
     # Empty when it is about objects of several projects (`parts`), or of none.
     project = models.ForeignKey(
-        Project, null=True, on_delete=models.PROTECT, related_name="operations", db_index=False
+        Project,
+        verbose_name=gettext_lazy("project"),
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="operations",
+        db_index=False,
     )
     verb = models.CharField(max_length=64)
     options = models.JSONField(default=dict)
@@ -48,6 +54,8 @@ class Operation(models.Model):
     failures = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     class Meta:
+        verbose_name = gettext_lazy("operation")
+        verbose_name_plural = gettext_lazy("operations")
         ordering = ["-id"]
         indexes = [
             # The record of a project, newest first.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from django_filters import FilterSet
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -27,7 +28,7 @@ class BatchBody(Body):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("ids" in attrs) == ("filter" in attrs):
-            raise serializers.ValidationError({"ids": ["Give either ids or a filter."]})
+            raise serializers.ValidationError({"ids": [_("Give either ids or a filter.")]})
         return attrs
 
 

@@ -9,12 +9,14 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import OperationalError
 from django.http import Http404
+from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_handler
 
 from projects.ground.bulk import is_held
 from projects.ground.refusals import Coded, Invalid, Refusal
+from projects.ground.words import thousands
 
 
 def _body(code: str, detail: str, fields: dict[str, list[str]] | None = None) -> dict[str, Any]:
@@ -53,12 +55,14 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, Refusal):
         return Response(_body(error.code, error.detail, error.fields), status=error.status)
     if isinstance(error, OperationalError) and is_held(error):
-        return Response(_body("busy", "Somebody is changing this just now; try again."), status=503)
+        busy = _("Somebody is changing this just now; try again.")
+        return Response(_body("busy", busy), status=503)
     if isinstance(error, ModelValidationError):
         detail = error.message_dict if hasattr(error, "error_dict") else error.messages
         error = exceptions.ValidationError(detail)
     if isinstance(error, RequestDataTooBig):
-        limit = f"A request has at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes."
+        limit = _("A request has at most {count} bytes.")
+        limit = limit.format(count=thousands(settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
         return Response(_body("too_large", limit), status=413)
     if isinstance(error, Http404):
         error = exceptions.NotFound()
@@ -68,7 +72,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if response is None or not isinstance(error, exceptions.APIException):
         return response
     if isinstance(error, exceptions.ValidationError):
-        pairs = _flatten(error.detail) or [("", "Invalid input.")]
+        pairs = _flatten(error.detail) or [("", _("Invalid input."))]
         refusal = Invalid.from_pairs(pairs)
         response.data = _body(refusal.code, refusal.detail, refusal.fields)
     else:

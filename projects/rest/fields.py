@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Model
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
 from projects.access import scope
+from projects.ground.words import gettext_lazy
 
 MAX_ID = 2**63 - 1
 
@@ -59,7 +61,9 @@ class IdsField(serializers.ListField):
 class VisibleField(IdField):
     """The id of a row that the user sees; others are an error here, whether they exist or not."""
 
-    default_error_messages = {"not_visible": "There is no {noun} {pk} in your projects."}
+    default_error_messages = {
+        "not_visible": gettext_lazy("There is no {noun} {pk} in your projects.")
+    }
 
     def __init__(self, model: type[Model], *, path: str = "project", **kwargs: Any) -> None:
         self.model, self.path = model, path
@@ -96,7 +100,7 @@ class ChoiceField(serializers.ChoiceField):
 class ObjectField(serializers.Field):
     """A JSON object."""
 
-    default_error_messages = {"invalid": "Must be an object with named fields."}
+    default_error_messages = {"invalid": gettext_lazy("Must be an object with named fields.")}
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
@@ -131,7 +135,7 @@ class Body(serializers.Serializer):
         unknown = {}
         if isinstance(data, dict):
             known = {name for name, field in self.fields.items() if not field.read_only}
-            unknown = {key: ["There is no such field."] for key in data if key not in known}
+            unknown = {key: [_("There is no such field.")] for key in data if key not in known}
         try:
             values = super().to_internal_value(data)
         except serializers.ValidationError as error:

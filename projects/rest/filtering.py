@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 from django_filters import FilterSet
 from django_filters.rest_framework import DjangoFilterBackend
 from django_filters.utils import translate_validation
@@ -15,8 +16,10 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
+from projects.ground.words import gettext_lazy, listed
+
 ORDERING = "ordering"
-EMPTY = "Is empty: give a value, or leave the condition out."
+EMPTY = gettext_lazy("Is empty: give a value, or leave the condition out.")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can name halves of characters
 
 _names: dict[type[FilterSet], frozenset[str]] = {}
@@ -56,7 +59,8 @@ class FilterBackend(DjangoFilterBackend):
             known |= parameter_names(filterset)
         unknown = [name for name in request.query_params if name not in known]
         if unknown:
-            raise ValidationError({name: ["There is no such filter."] for name in unknown})
+            problem = [_("There is no such filter.")]
+            raise ValidationError(dict.fromkeys(unknown, problem))
         refuse_blanks(request.query_params, known - {ORDERING, *view.paging_parameters})
         if filterset is None:
             return queryset
@@ -81,8 +85,9 @@ class OrderingBackend(BaseFilterBackend):
         descending = asked.startswith("-")
         names = view.ordering_fields.get(asked.removeprefix("-"))
         if names is None:
-            known = ", ".join(view.ordering_fields)
-            raise ValidationError({ORDERING: [f"This list is ordered by: {known}."]})
+            problem = _("This list is ordered by: {names}.")
+            problem = problem.format(names=listed(view.ordering_fields))
+            raise ValidationError({ORDERING: [problem]})
         sign = "-" if descending else ""
         columns = [f"{sign}{name}" for name in names]
         return columns if names[-1] in ("id", "pk") else [*columns, f"{sign}id"]
@@ -117,19 +122,21 @@ def filter_by_mapping(
     for name, value in conditions.items():
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(item, str | int | float | bool) for item in values):
-            faults[f"filter.{name}"] = ["Must be a value, or a list of values."]
+            faults[f"filter.{name}"] = [_("Must be a value, or a list of values.")]
             continue
         texts = [_as_parameter(item) for item in values]
         if any(map(is_blank, texts)) or not texts:
-            faults[f"filter.{name}"] = [EMPTY]
+            faults[f"filter.{name}"] = [str(EMPTY)]
         elif any(_SURROGATE.search(text) for text in texts):
-            faults[f"filter.{name}"] = ["Has half of a character, which no text can hold."]
+            faults[f"filter.{name}"] = [_("Has half of a character, which no text can hold.")]
         else:
             data.setlist(name, texts)
     filterset = filterset_class(data=data, queryset=queryset, request=request)
     known = parameter_names(filterset)
     faults |= {
-        f"filter.{name}": ["There is no such filter."] for name in conditions if name not in known
+        f"filter.{name}": [_("There is no such filter.")]
+        for name in conditions
+        if name not in known
     }
     if not filterset.is_valid():
         errors = translate_validation(filterset.errors).detail
@@ -138,7 +145,8 @@ def filter_by_mapping(
         raise ValidationError(faults)
     found = filterset.qs
     if len(found.query.where.children) == len(queryset.query.where.children):
-        raise ValidationError({"filter": ["This leaves nothing out: give a condition."]})
+        problem = _("This leaves nothing out: give a condition.")
+        raise ValidationError({"filter": [problem]})
     return found
 
 

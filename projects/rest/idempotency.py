@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -46,8 +47,8 @@ def idempotent(action: Action) -> Action:
         if key is None:
             return action(view, request, *args, **kwargs)
         if not (1 <= len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()):
-            message = f"Must have 1 to {MAX_LENGTH} printable ASCII characters."
-            raise Invalid.from_pairs([(HEADER, message)])
+            message = _("Must have 1 to {count} printable ASCII characters.")
+            raise Invalid.from_pairs([(HEADER, message.format(count=MAX_LENGTH))])
         return _once(key, lambda: action(view, request, *args, **kwargs), view, request)
 
     return once
@@ -68,9 +69,10 @@ def _once(key: str, act: Callable[[], Response], view: Any, request: Request) ->
     )
     if not is_new:
         if row.request_digest != digest:
-            raise Conflict("This key was used for another request.", code="key_reused")
+            problem = _("This key was used for another request.")
+            raise Conflict(problem, code="key_reused")
         if row.project_id and not sight(request.user).sees(row.project_id):
-            raise NotFound("There is no such project, or you are not a member of it.")
+            raise NotFound(_("There is no such project, or you are not a member of it."))
         return Response(row.answer, status=row.status, headers={REPLAYED: "true"})
     response = act()
     row.status, row.answer = response.status_code, _plain(response.data)

@@ -12,6 +12,7 @@ from typing import Any
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import F, Field, Model, Q
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -190,4 +191,4 @@ def _turned(column: str) -> str:
 
 
 def _bad_cursor() -> ValidationError:
-    return ValidationError({CURSOR: ["This is not a cursor of this list and ordering."]})
+    return ValidationError({CURSOR: [_("This is not a cursor of this list and ordering.")]})

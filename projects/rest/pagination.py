@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import InvalidPage
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
@@ -17,8 +18,12 @@ def read_page_size(request: Request) -> int:
     """Return the page size that was asked for; raise ValidationError at `page_size`."""
     text = request.query_params.get("page_size", str(PAGE_SIZE))
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST_ROWS):
-        raise ValidationError({"page_size": [f"Must be a number from 1 to {MOST_ROWS}."]})
+        raise ValidationError({"page_size": [_up_to(MOST_ROWS)]})
     return int(text)
+
+
+def _up_to(number: int) -> str:
+    return _("Must be a number from 1 to {number}.").format(number=number)
 
 
 class PagePagination(PageNumberPagination):
@@ -42,5 +47,5 @@ class PagePagination(PageNumberPagination):
             self.page = paginator.page(number)
         except InvalidPage as error:
             last = paginator.num_pages
-            raise ValidationError({"page": [f"Must be a number from 1 to {last}."]}) from error
+            raise ValidationError({"page": [_up_to(last)]}) from error
         return list(self.page)

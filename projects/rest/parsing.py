@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO, Any
 
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser as BaseParser
 
@@ -21,4 +22,4 @@ class JSONParser(BaseParser):
         try:
             return super().parse(stream, media_type, dict(parser_context or {}))
         except RecursionError as error:
-            raise ParseError("JSON parse error - nested too deeply") from error
+            raise ParseError(_("JSON parse error - nested too deeply")) from error

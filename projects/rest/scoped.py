@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
 from django_filters import FilterSet
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -15,6 +16,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from projects.access import projects_with
+from projects.ground.words import thing
 from projects.rest.filtering import FilterBackend, OrderingBackend
 
 
@@ -78,7 +80,8 @@ class ScopedViewSet(GenericViewSet):
         """Return the one of `rows` that the address names; raise NotFound."""
         row = rows.filter(pk=self.pk).first()
         if row is None:
-            raise NotFound(f"There is no such {self.noun} in your projects.")
+            missing = _("There is no such {noun} in your projects.")
+            raise NotFound(missing.format(noun=thing(self.noun)))
         return row
 
     def faults_of(self, verb: Any) -> AbstractContextManager[None]:

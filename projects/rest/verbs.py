@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -97,7 +98,7 @@ def _body(verb: Verb, name: str, base: type[Body], options: tuple[Option, ...]) 
         """Take "all" only when it is said."""
         for name in listed:
             if (name in attrs) == attrs.get("all", False):
-                message = f'Give either {name} or "all": true.'
+                message = _('Give either {name} or "all": true.').format(name=name)
                 raise serializers.ValidationError({name: [message]})
         return base.validate(self, attrs)
 

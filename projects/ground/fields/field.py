@@ -166,10 +166,9 @@ class Field:
         for index, item in enumerate(items):
             where = f"{self.name}.{index}"
             if isinstance(item, bool) or not isinstance(item, allowed):
-                either = _("Must be a text or a whole number.")
-                fields.refuse(
-                    where, either if self.numbers else _("Must be a text: put it in quotes.")
-                )
+                quotes = _("Must be a text: put it in quotes.")
+                wrong = _("Must be a text or a whole number.") if self.numbers else quotes
+                fields.refuse(where, wrong)
             elif len(str(item)) > self.max_length:
                 most = thousands(self.max_length)
                 fields.refuse(where, _("At most {count} characters.").format(count=most))

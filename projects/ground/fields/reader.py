@@ -107,8 +107,8 @@ class FieldReader:
             return default
         if not isinstance(value, str):
             is_unquoted = isinstance(value, bool | int | float)
-            fault = _("Must be a text. Put it in quotes.") if is_unquoted else _("Must be a text.")
-            self.refuse(name, fault)
+            wrong = _("Must be a text. Put it in quotes.") if is_unquoted else _("Must be a text.")
+            self.refuse(name, wrong)
         elif fault := text_fault(value):
             self.refuse(name, fault)
         elif len(value) > max_length:
@@ -116,8 +116,8 @@ class FieldReader:
         elif required and not value.strip():
             self.refuse(name, _("This field is required."))
         elif choices and value not in choices:
-            fault = _("“{value}” is not one of {choices}.")
-            self.refuse(name, fault.format(value=value, choices=quoted(choices)))
+            wrong = _("“{value}” is not one of {choices}.")
+            self.refuse(name, wrong.format(value=value, choices=quoted(choices)))
         elif pattern and not re.fullmatch(pattern[0], value):
             self.refuse(name, pattern[1])
         else:
@@ -134,11 +134,11 @@ class FieldReader:
         if isinstance(value, bool) or not isinstance(value, int):
             self.refuse(name, _("Must be a whole number."))
         elif not minimum <= value <= maximum:
-            fault = _("Must be between {minimum} and {maximum}.")
+            wrong = _("Must be between {minimum} and {maximum}.")
             if unit:
-                fault = _("Must be between {minimum} and {maximum} {unit}.")
+                wrong = _("Must be between {minimum} and {maximum} {unit}.")
             least, most = thousands(minimum), thousands(maximum)
-            self.refuse(name, fault.format(minimum=least, maximum=most, unit=unit))
+            self.refuse(name, wrong.format(minimum=least, maximum=most, unit=unit))
         else:
             return value
         return default
@@ -151,8 +151,8 @@ class FieldReader:
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.refuse(name, _("Must be a number."))
         elif not minimum <= value <= maximum:
-            fault = _("Must be between {minimum} and {maximum}.")
-            self.refuse(name, fault.format(minimum=f"{minimum:g}", maximum=f"{maximum:g}"))
+            wrong = _("Must be between {minimum} and {maximum}.")
+            self.refuse(name, wrong.format(minimum=f"{minimum:g}", maximum=f"{maximum:g}"))
         else:
             return float(value)
         return default
@@ -172,8 +172,8 @@ class FieldReader:
         found: dict[int, None] = {}
         for index, item in enumerate(self.sequence(name, max_items=max_items)):
             if isinstance(item, bool) or not isinstance(item, int) or not 0 < item <= MAX_ID:
-                fault = _("This must be an id: a whole number above 0.")
-                self.refuse(f"{name}.{index}", fault)
+                wrong = _("This must be an id: a whole number above 0.")
+                self.refuse(f"{name}.{index}", wrong)
             else:
                 found[item] = None
         return tuple(found)
@@ -192,8 +192,8 @@ class FieldReader:
             return None
         if FIRST_DATE <= day <= LAST_DATE:
             return day
-        fault = _("Dates from {first} to {last} can be planned.")
-        self.refuse(name, fault.format(first=FIRST_DATE, last=LAST_DATE))
+        wrong = _("Dates from {first} to {last} can be planned.")
+        self.refuse(name, wrong.format(first=FIRST_DATE, last=LAST_DATE))
         return None
 
     def time(self, name: str, default: dt.time | None = None) -> dt.time | None:
