@@ -53,8 +53,8 @@ class UsersFilter(NamesFilter):
     """Rows of users, by their names."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("help_text", "User names.")
-        super().__init__(noun="user", known=users_known_to, **kwargs)
+        described = {"help_text": "User names.", **kwargs}
+        super().__init__(noun="user", known=users_known_to, **described)
 
 
 class GroupsFilter(NamesFilter):

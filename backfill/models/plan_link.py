@@ -33,4 +33,4 @@ class PlanLink(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.upstream} → {self.downstream} in {self.plan}"
+        return f"{self.plan}: {self.upstream} → {self.downstream}"

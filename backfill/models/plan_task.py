@@ -25,4 +25,4 @@ class PlanTask(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.task} in {self.plan}"
+        return f"{self.plan}: {self.task}"

@@ -189,6 +189,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Tidemill API",
     "DESCRIPTION": "Define, schedule, run, steer and backfill data tasks.",
     "VERSION": "1",
+    "DEFAULT_GENERATOR_CLASS": "projects.rest.schema.Generator",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

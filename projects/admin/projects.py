@@ -194,7 +194,7 @@ class ProjectAdmin(ScopedAdmin):
             add_member(
                 actor=actor, project_id=form.instance.pk, username=username, role=member.role
             )
-        for member, _ in formset.changed_objects:
+        for member, _fields in formset.changed_objects:
             change_role(actor=actor, member_id=member.pk, role=member.role)
         for member in formset.deleted_objects:
             remove_member(actor=actor, member_id=member.pk)

@@ -194,8 +194,8 @@ class SearchFilter(Filter):
         self, *, texts: Sequence[str], ids: Sequence[str] = ("id",), **kwargs: Any
     ) -> None:
         self.texts, self.ids = texts, ids
-        kwargs.setdefault("help_text", "Part of a name, or an id; several with | between them.")
-        super().__init__(max_length=1000, **kwargs)
+        help_text = {"help_text": "Part of a name, or an id; several with | between them."}
+        super().__init__(max_length=1000, **(help_text | kwargs))
 
     def filter(self, qs: QuerySet, value: list[str]) -> QuerySet:
         condition = Q()

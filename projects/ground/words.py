@@ -14,39 +14,43 @@ from django.utils import text, translation
 from django.utils.formats import number_format
 from django.utils.functional import lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 gettext_lazy = cast("Callable[[str], str]", translation.gettext_lazy)
 pgettext_lazy = cast("Callable[[str, str], str]", translation.pgettext_lazy)
 format_lazy = cast("Callable[..., str]", text.format_lazy)
 
-# What code, API and record name in English.
-_THINGS = {
-    "backfill plan": gettext_lazy("backfill plan"),
-    "batch": gettext_lazy("batch"),
-    "data source": gettext_lazy("data source"),
-    "dependency": gettext_lazy("dependency"),
-    "error code": gettext_lazy("error code"),
-    "execution": gettext_lazy("execution"),
-    "folder": gettext_lazy("folder"),
-    "instance": gettext_lazy("instance"),
-    "member": gettext_lazy("member"),
-    "operation": gettext_lazy("operation"),
-    "plan": gettext_lazy("plan"),
-    "project": gettext_lazy("project"),
-    "resource group": gettext_lazy("resource group"),
-    "task": gettext_lazy("task"),
-    "token": gettext_lazy("token"),
-    "type": gettext_lazy("type"),
-    "user": gettext_lazy("user"),
-    "verb": gettext_lazy("verb"),
-    "version": gettext_lazy("version"),
-    "workflow": gettext_lazy("workflow"),
-}
+# The things that code, API and record name in English.
+_THINGS = frozenset(
+    (
+        gettext_noop("backfill plan"),
+        gettext_noop("batch"),
+        gettext_noop("data source"),
+        gettext_noop("dependency"),
+        gettext_noop("error code"),
+        gettext_noop("execution"),
+        gettext_noop("folder"),
+        gettext_noop("instance"),
+        gettext_noop("member"),
+        gettext_noop("operation"),
+        gettext_noop("plan"),
+        gettext_noop("project"),
+        gettext_noop("resource group"),
+        gettext_noop("task"),
+        gettext_noop("token"),
+        gettext_noop("type"),
+        gettext_noop("user"),
+        gettext_noop("verb"),
+        gettext_noop("version"),
+        gettext_noop("workflow"),
+    )
+)
 
 
 def thing(name: str) -> str:
     """Return what people call the thing that the code names so, such as "data_source"."""
-    return str(_THINGS.get(name.replace("_", " "), name))
+    english = name.replace("_", " ")
+    return _(english) if english in _THINGS else name
 
 
 thing_lazy = cast("Callable[[str], str]", lazy(thing, str))

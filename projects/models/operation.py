@@ -104,7 +104,7 @@ class OperationPart(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.operation_id} in {self.project_id}"
+        return f"#{self.operation_id}/{self.project_id}"
 
 
 class OperationObject(models.Model):

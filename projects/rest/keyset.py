@@ -153,7 +153,7 @@ def after(
     """Return the condition for the rows that come after `position` in the order of `columns`."""
     condition = Q(pk__in=[])
     same = Q()
-    for column, (_, nullable), value in zip(columns, kinds, position, strict=True):
+    for column, (_field, nullable), value in zip(columns, kinds, position, strict=True):
         name = column.removeprefix("-")
         lookup = f"{name}__{'lt' if column.startswith('-') else 'gt'}"
         if value is None:
@@ -176,7 +176,7 @@ def _ordering(
     columns: Sequence[str], kinds: Sequence[tuple[Field, bool]], nulls_last: bool
 ) -> list[Any]:
     found: list[Any] = []
-    for column, (_, nullable) in zip(columns, kinds, strict=True):
+    for column, (_field, nullable) in zip(columns, kinds, strict=True):
         if not nullable:
             found.append(column)  # as the indexes have it
             continue

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import translation
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
     OpenApiSerializerFieldExtension,
 )
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent, build_bearer_security_scheme_object
 from rest_framework import permissions, serializers
@@ -51,6 +53,14 @@ class DeclaredFieldExtension(OpenApiSerializerFieldExtension):
             return dict(component.ref)
 
         return self.target.schema(refer)
+
+
+class Generator(SchemaGenerator):
+    """Writes the document in English, whoever asks for it and in whatever language."""
+
+    def get_schema(self, *args: Any, **kwargs: Any) -> Any:
+        with translation.override("en"):
+            return super().get_schema(*args, **kwargs)
 
 
 class Schema(AutoSchema):

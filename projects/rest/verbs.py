@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.utils import translation
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -26,9 +27,10 @@ def with_verbs(noun: Noun) -> Callable[[V], V]:
     """Give a view an address for each verb of the noun, on one object and on many."""
 
     def give(view: V) -> V:
-        for verb in verbs_of(noun):
-            for method in (_on_one(verb, noun, view), _on_many(verb, noun)):
-                setattr(view, method.__name__, method)
+        with translation.override("en"):  # what is said here is said in the document
+            for verb in verbs_of(noun):
+                for method in (_on_one(verb, noun, view), _on_many(verb, noun)):
+                    setattr(view, method.__name__, method)
         return view
 
     return give
