@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 from projects.ground.counterparts import Counterpart, add_counterpart
+from projects.ground.words import gettext_lazy
 
 
 class BackfillConfig(AppConfig):
     name = "backfill"
-    verbose_name = "Backfill"
+    verbose_name = gettext_lazy("Backfill")
 
     def ready(self) -> None:
         # Models load after apps.

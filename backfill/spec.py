@@ -13,6 +13,8 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from backfill.options.dates import DatesOptions, Period
 from backfill.options.dependencies import DependencyOptions
 from backfill.options.entry import EntryOptions
@@ -22,6 +24,7 @@ from backfill.options.selection import SelectionOptions
 from projects.ground.fields.field import Field, declared, misplaced
 from projects.ground.fields.reader import FieldReader
 from projects.ground.refusals import Invalid
+from projects.ground.words import thousands
 
 MAX_CELLS = 10_000_000
 
@@ -41,7 +44,7 @@ class PlanSpec(EntryOptions, SelectionOptions, DatesOptions, DependencyOptions, 
         values = {field.name: field.read(fields) for field in options()}
         if fields.raw("periods") is None:
             if today is None:
-                fields.refuse("periods", "Give at least one period of dates.")
+                fields.refuse("periods", _("Give at least one period of dates."))
             else:
                 yesterday = today - timedelta(days=1)
                 values["periods"] = (Period(yesterday, yesterday),)
@@ -78,4 +81,5 @@ def _options(step: int | None) -> Iterator[Field]:
 
 def too_many_cells(count: int) -> str:
     """The sentence that refuses `count` planned instances."""
-    return f"A plan takes at most {MAX_CELLS:,} instances; this one has {count:,}."
+    problem = _("A plan takes at most {most} instances; this one has {count}.")
+    return problem.format(most=thousands(MAX_CELLS), count=thousands(count))

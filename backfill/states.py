@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 from instances.states import State
+from projects.ground.words import gettext_lazy
 
 
 class PlanState(models.TextChoices):
     """Where a plan is in its life."""
 
-    DRAFT = "draft", "Draft"  # may be edited and previewed
-    EXPANDING = "expanding", "Expanding"  # submitted; its instances are being made
-    RUNNING = "running", "Running"  # all instances are made; some are not finished
-    PAUSED = "paused", "Paused"  # shown of an active plan whose batch is paused; never stored
-    COMPLETED = "completed", "Completed"  # every instance is SUCCESS or FAILED
-    TERMINATED = "terminated", "Terminated"  # stopped by an operator
+    DRAFT = "draft", gettext_lazy("Draft")  # may be edited and previewed
+    EXPANDING = "expanding", gettext_lazy("Expanding")  # submitted; its instances are being made
+    RUNNING = "running", gettext_lazy("Running")  # all instances are made; some are not finished
+    PAUSED = (
+        "paused",
+        gettext_lazy("Paused"),
+    )  # shown of an active plan whose batch is paused; never stored
+    COMPLETED = "completed", gettext_lazy("Completed")  # every instance is SUCCESS or FAILED
+    TERMINATED = "terminated", gettext_lazy("Terminated")  # stopped by an operator
 
 
 class PlanResult(models.TextChoices):
     """What came of a plan."""
 
-    SUCCEEDED = "succeeded", "Succeeded"  # over, and nothing of it failed
-    PARTLY = "partly", "Partly succeeded"  # over: some of it succeeded, some did not
-    FAILED = "failed", "Failed"  # over, and nothing of it succeeded
-    WAITING = "waiting_for_resources", "Waiting for resources"  # ready, and nothing has a slot
-    PENDING = "pending", "Pending"  # not begun, or under way
+    SUCCEEDED = "succeeded", gettext_lazy("Succeeded")  # over, and nothing of it failed
+    PARTLY = "partly", gettext_lazy("Partly succeeded")  # over: some of it succeeded, some did not
+    FAILED = "failed", gettext_lazy("Failed")  # over, and nothing of it succeeded
+    # Ready, and nothing has a slot.
+    WAITING = "waiting_for_resources", gettext_lazy("Waiting for resources")
+    PENDING = "pending", gettext_lazy("Pending")  # not begun, or under way
 
 
 class SkipReason(models.TextChoices):
     """Why a cell of the plan has no instance."""
 
-    NOT_EFFECTIVE = "not_effective", "Outside the task's effective dates"
-    STOPPED = "stopped", "The plan was terminated before it was made"
+    NOT_EFFECTIVE = "not_effective", gettext_lazy("Outside the task's effective dates")
+    STOPPED = "stopped", gettext_lazy("The plan was terminated before it was made")
 
 
 ACTIVE = frozenset({PlanState.EXPANDING, PlanState.RUNNING})
@@ -65,7 +71,7 @@ _ILL = frozenset({PlanResult.PARTLY, PlanResult.FAILED})
 def spelled(state: PlanState, result: PlanResult) -> str:
     """The state in words: a plan that completed with failures says so."""
     is_ill = state == PlanState.COMPLETED and result in _ILL
-    return "Completed with failures" if is_ill else state.label
+    return _("Completed with failures") if is_ill else state.label
 
 
 def tone_key(state: PlanState, result: PlanResult) -> str:

@@ -6,10 +6,12 @@ from django.apps import AppConfig
 from django.contrib.auth.signals import user_login_failed
 from django.db.models.signals import post_migrate, post_save, pre_save
 
+from projects.ground.words import gettext_lazy
+
 
 class ProjectsConfig(AppConfig):
     name = "projects"
-    verbose_name = "Projects"
+    verbose_name = gettext_lazy("Projects")
 
     def ready(self) -> None:
         from axes.models import AccessAttempt  # models load after apps

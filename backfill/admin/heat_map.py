@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from django.db import connection
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from backfill.models import Plan
 from backfill.planning.dates import ONE_DAY, planned_days
@@ -19,6 +20,7 @@ from instances.admin.order import PROGRESS_ORDER
 from instances.states import State
 from projects.console.drawing.heat_map import Cell, Heading, draw_heat_map
 from projects.ground.showing import tone_of
+from projects.ground.words import listed, thousands
 
 T = TypeVar("T")
 
@@ -58,7 +60,7 @@ def heat_map(plan: Plan, lines: Sequence[Mapping[str, Any]], list_url: str) -> H
             [Heading(name, _url(row)) for name, row in zip(names, rows, strict=True)],
             [_column_name(list_url, *span) for span in spans],
             _cells(counts, rows, names, spans),
-            label="Tasks and data dates",
+            label=_("Tasks and data dates"),
         ),
         zoom=_zoom_words(len(rows[0]), len(columns[0])),
     )
@@ -119,8 +121,10 @@ def _cells(
     for at in sorted(counts):
         row, column = at
         made, (first, last) = counts[at], spans[column]
-        spelled = ", ".join(
-            f"{made[state]:,} {state.label.lower()}" for state in PROGRESS_ORDER if state in made
+        spelled = listed(
+            _("{count} {state}").format(count=thousands(made[state]), state=state.label.lower())
+            for state in PROGRESS_ORDER
+            if state in made
         )
         query = urlencode({"data_time_from": first, "data_time_until": last})
         cells.append(
@@ -161,7 +165,8 @@ def _dates(first: date, last: date) -> str:
 def _zoom_words(tasks: int, days: int) -> str:
     parts = []
     if days > 1:
-        parts.append(f"each column is {days} data dates")
+        parts.append(_("each column is {count} data dates").format(count=days))
     if tasks > 1:
-        parts.append(f"each row is {tasks} tasks in the plan's order")
-    return ", ".join(parts)
+        row = _("each row is {count} tasks in the plan's order")
+        parts.append(row.format(count=tasks))
+    return listed(parts)

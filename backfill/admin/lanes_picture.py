@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext as _
+
 from backfill.reading.day_progress import DayProgress, DayState
 from instances.admin.order import PROGRESS_ORDER
+from instances.states import State
 from projects.ground.showing import tone_of
+from projects.ground.words import listed, thousands
 
 # Boxes that fit side by side; of longer lanes a box stands for several days.
 MOST_BOXES = 62
@@ -50,14 +54,15 @@ def picture(days: Sequence[DayProgress], list_url: str) -> list[Lane]:
 def _lane(number: int, days: list[DayProgress], list_url: str) -> Lane:
     size = -(-len(days) // MOST_BOXES)
     counts = Counter(day.state for day in days)
-    words = [f"{counts[DayState.DONE]:,} of {len(days):,} done"]
+    done = _("{count} of {total} done")
+    words = [done.format(count=thousands(counts[DayState.DONE]), total=thousands(len(days)))]
     if counts[DayState.BLOCKED]:
-        words.append(f"{counts[DayState.BLOCKED]:,} held up")
+        words.append(_("{count} held up").format(count=thousands(counts[DayState.BLOCKED])))
     return Lane(
         number=number,
         dates=_dates(days),
         boxes=[_box(days[start : start + size], list_url) for start in range(0, len(days), size)],
-        words=", ".join(words),
+        words=listed(words),
     )
 
 
@@ -70,19 +75,22 @@ def _box(days: list[DayProgress], list_url: str) -> Box:
     state = next(one for one in _FIRST if one in states)
     if states == {DayState.WAITING, DayState.DONE}:
         state = DayState.OPEN  # between the two, it is where the lane is
-    instances = Counter[str]()
+    instances = Counter[State]()
     for day in days:
-        instances.update({one.label.lower(): count for one, count in day.by_state.items()})
-    spelled = ", ".join(
-        f"{instances[one.label.lower()]:,} {one.label.lower()}"
+        instances.update(day.by_state)
+    spelled = listed(
+        _("{count} {state}").format(count=thousands(instances[one]), state=one.label.lower())
         for one in PROGRESS_ORDER
-        if instances[one.label.lower()]
+        if instances[one]
+    )
+    title = _("Data date {dates}: {state}; {instances}").format(
+        dates=_dates(days), state=state.label.lower(), instances=spelled or _("no instances")
     )
     first, last = min(day.data_date for day in days), max(day.data_date for day in days)
     query = urlencode({"data_time_from": first, "data_time_until": last})
     return Box(
         state=state,
-        title=f"Data date {_dates(days)}: {state.label.lower()}; {spelled or 'no instances'}",
+        title=title,
         href=f"{list_url}&{query}",
     )
 

@@ -9,6 +9,7 @@ from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 
 from backfill.admin.heat_map import heat_map
 from backfill.admin.lanes_picture import picture
@@ -23,6 +24,7 @@ from projects.admin.operations import spell_verb
 from projects.console.rights import sight_of
 from projects.ground.closed_box import Sight
 from projects.ground.showing import state_bar, tone_of
+from projects.ground.words import gettext_lazy, listed, thing, thousands
 from projects.models import OperationObject
 from workflows.models import Folder, Task, Workflow
 
@@ -30,10 +32,10 @@ MOST_TASKS = 500
 MOST_OPERATIONS = 20
 QUICKLY_COUNTED = 10_000  # instances
 
-_ENTRY_NOUNS = {
-    EntryKind.TASKS: "tasks",
-    EntryKind.WORKFLOWS: "workflows",
-    EntryKind.FOLDERS: "folders",
+_ENTRIES = {
+    EntryKind.TASKS: gettext_lazy("tasks {names}"),
+    EntryKind.WORKFLOWS: gettext_lazy("workflows {names}"),
+    EntryKind.FOLDERS: gettext_lazy("folders {names}"),
 }
 
 
@@ -110,8 +112,8 @@ def _task_line(
         "task_id": task.pk,
         "hidden": False,
         "name": name,
-        "owners": ", ".join(sorted(str(user) for user in task.owners.all())),
-        "cycle": row.version.cycle.replace("_", " "),
+        "owners": listed(sorted(str(user) for user in task.owners.all())),
+        "cycle": thing(row.version.cycle),
         "version": row.version.number,
         "number": progress.total,
         "cells": row.cell_count,
@@ -146,7 +148,7 @@ def _configuration(request: HttpRequest, plan: Plan) -> list[tuple[str, str]]:
 def _entry_words(request: HttpRequest, entry: Mapping[str, Any], plan: Plan) -> str:
     kind = EntryKind(entry["kind"])
     if kind is EntryKind.PROJECT:
-        return f"the whole project {plan.project.name}"
+        return _("the whole project {name}").format(name=plan.project.name)
     ids = entry["ids"]
     models: dict[EntryKind, tuple[Any, str]] = {
         EntryKind.TASKS: (Task, "name"),
@@ -157,6 +159,9 @@ def _entry_words(request: HttpRequest, entry: Mapping[str, Any], plan: Plan) -> 
     rows = model.objects.filter(pk__in=ids[:10], project=plan.project_id)
     found = list(rows.order_by("pk").values_list(column, flat=True))
     rest = len(ids) - len(found)
-    text = ", ".join(found)
-    more = f" and {rest:,} more" if rest and found else f"{rest:,}" if rest else ""
-    return f"{_ENTRY_NOUNS[kind]} {text}{more}"
+    names = listed(found)
+    if rest and found:
+        names = _("{names} and {count} more").format(names=names, count=thousands(rest))
+    elif rest:
+        names = thousands(rest)
+    return _ENTRIES[kind].format(names=names)

@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from unfold.decorators import display
 
 from backfill.admin.plan_page import live_context, page_context
@@ -31,6 +32,7 @@ from projects.console.extensions import Entry, add_entry
 from projects.console.rights import may
 from projects.console.verb_pages import MOST_LISTED, VerbPages
 from projects.ground.showing import NOTHING, badge, percent, state_bar, when
+from projects.ground.words import gettext_lazy, thousands
 from projects.roles import Right
 from projects.verbs.verb import Verb
 from workflows.admin.choices import owner_choices
@@ -45,17 +47,17 @@ class PlanAdmin(VerbPages):
     add_right = change_right = delete_right = Right.OPERATE
     filterset = PlanFilter
     shown_filters = {
-        "state": "Plan state",
-        "result": "Result",
-        "project": "Project",
-        "task_name": "Task's name",
-        "task": "Task's id",
-        "instance_state": "Has instances that are",
-        "created_by": "Created by",
-        "created_from": "Created from",
-        "created_until": "Created until",
-        "data_date_from": "Data date from",
-        "data_date_until": "Data date until",
+        "state": gettext_lazy("Plan state"),
+        "result": gettext_lazy("Result"),
+        "project": gettext_lazy("Project"),
+        "task_name": gettext_lazy("Task's name"),
+        "task": gettext_lazy("Task's id"),
+        "instance_state": gettext_lazy("Has instances that are"),
+        "created_by": gettext_lazy("Created by"),
+        "created_from": gettext_lazy("Created from"),
+        "created_until": gettext_lazy("Created until"),
+        "data_date_from": gettext_lazy("Data date from"),
+        "data_date_until": gettext_lazy("Data date until"),
     }
     filter_choices = {"project": project_choices, "created_by": owner_choices}
     list_display = (
@@ -75,7 +77,7 @@ class PlanAdmin(VerbPages):
         "project",
     )
     phone_columns = ("name", "state_shown", "progress_shown", "dates")
-    empty_text = "No plan yet."
+    empty_text = gettext_lazy("No plan yet.")
     list_before_template = "tidemill/list_before.html"
     ordering = ("-id",)
 
@@ -108,15 +110,15 @@ class PlanAdmin(VerbPages):
             context["cl"].result_list = plans
         return response
 
-    @display(description="State", ordering="shown_state")
+    @display(description=gettext_lazy("State"), ordering="shown_state")
     def state_shown(self, obj: Any) -> SafeString:
         return badge(obj.progress.tone, obj.progress.spelled)
 
-    @display(description="Result", ordering="result")
+    @display(description=gettext_lazy("Result"), ordering="result")
     def result_shown(self, obj: Any) -> str:
         return str(obj.progress.result.label)
 
-    @display(description="Progress")
+    @display(description=gettext_lazy("Progress"))
     def progress_shown(self, obj: Any) -> SafeString:
         shown = obj.progress
         return format_html(
@@ -125,15 +127,15 @@ class PlanAdmin(VerbPages):
             state_bar(shown.by_state, shown.total, PROGRESS_ORDER),
         )
 
-    @display(description="Completed")
+    @display(description=gettext_lazy("Completed"))
     def completion(self, obj: Any) -> str:
         return percent(obj.progress.completion_rate)
 
-    @display(description="Succeeded")
+    @display(description=gettext_lazy("Succeeded"))
     def success(self, obj: Any) -> str:
         return percent(obj.progress.success_rate)
 
-    @display(description="Data dates", ordering="first_data_date")
+    @display(description=gettext_lazy("Data dates"), ordering="first_data_date")
     def dates(self, obj: Plan) -> str | SafeString:
         if obj.first_data_date is None:
             return NOTHING
@@ -141,37 +143,36 @@ class PlanAdmin(VerbPages):
             return f"{obj.first_data_date}"
         return f"{obj.first_data_date} – {obj.last_data_date}"
 
-    @display(description="Tasks", ordering="task_count")
+    @display(description=gettext_lazy("Tasks"), ordering="task_count")
     def tasks_shown(self, obj: Plan) -> str:
-        return f"{obj.task_count:,}"
+        return thousands(obj.task_count)
 
-    @display(description="Instances")
+    @display(description=gettext_lazy("Instances"))
     def instances_shown(self, obj: Any) -> str:
-        return f"{obj.progress.total:,}"
+        return thousands(obj.progress.total)
 
-    @display(description="Start")
+    @display(description=gettext_lazy("Start"))
     def started(self, obj: Any) -> SafeString:
         return when(obj.progress.started_at)
 
-    @display(description="End")
+    @display(description=gettext_lazy("End"))
     def ended(self, obj: Any) -> SafeString:
         return when(obj.progress.ended_at)
 
-    @display(description="Created", ordering="created_at")
+    @display(description=gettext_lazy("Created"), ordering="created_at")
     def created(self, obj: Plan) -> SafeString:
         return when(obj.created_at)
 
-    @display(description="Creator", ordering="created_by__username")
+    @display(description=gettext_lazy("Creator"), ordering="created_by__username")
     def creator(self, obj: Plan) -> str:
-        return str(obj.created_by) if obj.created_by else "system"
+        return str(obj.created_by) if obj.created_by else _("system")
 
     # --- making and changing -------------------------------------------------------------------
 
     def new(self, request: HttpRequest) -> HttpResponse:
         if not self.has_add_permission(request):
-            self.message_user(
-                request, "Your roles do not allow you to make backfill plans.", "error"
-            )
+            refused = _("Your roles do not allow you to make backfill plans.")
+            self.message_user(request, refused, "error")
             return HttpResponseRedirect(self.url("changelist"))
         return new_view(self, request)
 
@@ -250,8 +251,15 @@ def _address(kind: str) -> Any:
     return address
 
 
+_CHOSEN = gettext_lazy("Backfill …")
 for _model, _kind in ((Task, "tasks"), (Workflow, "workflows"), (Folder, "folders")):
     add_entry(
         _model,
-        Entry("backfill_chosen", "Backfill …", "event_repeat", Right.OPERATE, _address(_kind)),
+        Entry(
+            "backfill_chosen",
+            gettext_lazy("Backfill …"),
+            "event_repeat",
+            Right.OPERATE,
+            _address(_kind),
+        ),
     )

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from backfill.planning.preview import DayLine, Preview
 from backfill.states import SkipReason
 from projects.console.drawing.columns import Column, draw_columns
+from projects.ground.words import thousands
 
 # Columns that fit side by side; of a longer plan a column stands for several days.
 MOST_COLUMNS = 120
@@ -18,7 +22,7 @@ def preview_context(preview: Preview) -> dict[str, Any]:
     return {
         "preview": preview,
         "skipped_total": sum(preview.skipped.values()),
-        "chart": draw_columns(day_columns(preview.days), label="Instances a day"),
+        "chart": draw_columns(day_columns(preview.days), label=_("Instances a day")),
         "days_a_column": days_a_column(preview.days),
         "skips": [
             (SkipReason(reason).label, number)
@@ -53,10 +57,14 @@ def day_columns(days: Sequence[DayLine]) -> list[Column]:
 def _hint(group: Sequence[DayLine]) -> str:
     first, last = group[0].data_date, group[-1].data_date
     total, skipped = (sum(getattr(day, name) for day in group) for name in ("instances", "skipped"))
-    text = f"Data date {first}: {total:,} instances"
+    text = ngettext(
+        "Data date {date}: {count} instances", "Data date {date}: {count} instances", total
+    ).format(date=first, count=thousands(total))
     if len(group) > 1:
         mean = f"{total / len(group):,.1f}".removesuffix(".0")
-        text = (
-            f"Data dates {first} – {last}: {mean} instances a day, {total:,} in {len(group)} days"
-        )
-    return f"{text}, {skipped:,} skipped" if skipped else text
+        several = _("Data dates {first} – {last}: {mean} instances a day, {count} in {days} days")
+        count = thousands(total)
+        text = several.format(first=first, last=last, mean=mean, count=count, days=len(group))
+    if not skipped:
+        return text
+    return _("{text}, {count} skipped").format(text=text, count=thousands(skipped))

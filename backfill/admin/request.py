@@ -20,8 +20,9 @@ from backfill.options.selection import Scope
 from backfill.spec import options
 from projects.ground.fields.field import Field
 from projects.ground.fields.forms import from_text, to_text
+from projects.ground.words import gettext_lazy
 
-STEPS = ("Tasks", "Dates and rules", "Preview")
+STEPS = (gettext_lazy("Tasks"), gettext_lazy("Dates and rules"), gettext_lazy("Preview"))
 # The step that shows a field, by the beginning of its path.
 _STEP_OF = {
     "project": 1,

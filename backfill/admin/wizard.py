@@ -9,13 +9,14 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from backfill.admin.preview_page import preview_context
 from backfill.admin.request import FIELDS, STEPS, PlanRequest
 from backfill.admin.wizard_state import forget, keep, told
 from backfill.models import Plan
 from backfill.options.dates import MAX_PERIODS
-from backfill.options.entry import EntryKind
+from backfill.options.entry import ENTRY_LABELS, EntryKind
 from backfill.options.selection import Scope
 from backfill.planning.context import load_context, read_spec
 from backfill.planning.preview import preview
@@ -29,6 +30,7 @@ from projects.ground import clock
 from projects.ground.fields.field import Kind
 from projects.ground.refusals import Refusal
 from projects.ground.showing import use_zone
+from projects.ground.words import thing
 from projects.models import Project
 from projects.roles import Right
 from workflows.choices import BACKFILLABLE
@@ -111,8 +113,10 @@ def _posted(model_admin: ScopedAdmin, request: HttpRequest, plan: Plan | None) -
     if go in ("submit", "save"):
         saved = _save(request, wanted, plan, submit=go == "submit")
         if saved is not None:
-            word = "was submitted: its instances are being made" if go == "submit" else "was saved"
-            model_admin.message_user(request, f"Plan {saved.name} {word}.")
+            said = _("Plan {name} was saved.")
+            if go == "submit":
+                said = _("Plan {name} was submitted: its instances are being made.")
+            model_admin.message_user(request, said.format(name=saved.name))
             forget(request)
             return HttpResponseRedirect(model_admin.url("change", saved.pk))
         return keep(request, wanted, wanted.step_at_fault() or 3)
@@ -125,7 +129,7 @@ def _save(
     """Save, and submit, all or nothing; None when it was refused, with the reasons in `wanted`."""
     project = _project(request, wanted)
     if project is None:
-        wanted.refuse("project", "Choose a project.")
+        wanted.refuse("project", _("Choose a project."))
         return None
     try:
         spec = _spec(wanted, project)
@@ -194,7 +198,7 @@ def _show(
         "leading": json.dumps(
             {"kind": wanted.kind} | {name: wanted.values[name] for name in sorted(_LEADING)}
         ),
-        "entry_kinds": [(kind.value, kind.value.capitalize()) for kind in EntryKind],
+        "entry_kinds": [(kind.value, ENTRY_LABELS[kind]) for kind in EntryKind],
         "periods_json": json.dumps(_period_rows(wanted)),
         "period_faults": wanted.errors.get("periods", []),
         "most_periods": MAX_PERIODS,
@@ -204,7 +208,9 @@ def _show(
         "now": clock.now(),
         **found,
     }
-    title = f"Backfill plan {plan.name}" if plan else "New backfill plan"
+    title = _("New backfill plan")
+    if plan:
+        title = _("Backfill plan {name}").format(name=plan.name)
     return model_admin.page(request, "backfill/wizard.html", title, context)
 
 
@@ -233,12 +239,12 @@ _LEADING = frozenset({"scope", *(one.only_with[0] for one in options() if one.on
 def _check_tasks(request: HttpRequest, wanted: PlanRequest, project: Project | None) -> None:
     """Note what is wrong with the first step, before anybody fills in the second."""
     if project is None:
-        wanted.refuse("project", "Choose a project in which you may operate.")
+        wanted.refuse("project", _("Choose a project in which you may operate."))
         return
     only_tasks = wanted.with_default_dates()
     only_tasks.downstream, only_tasks.downstream_shown = wanted.downstream, wanted.downstream_shown
     if wanted.scope != Scope.SELECTED and wanted.downstream_shown and not wanted.downstream:
-        wanted.refuse("downstream_task_ids", "Choose at least one downstream task.")
+        wanted.refuse("downstream_task_ids", _("Choose at least one downstream task."))
         return
     try:
         load_context(actor=request.user, project=project, spec=_spec(only_tasks, project))
@@ -310,7 +316,7 @@ def _candidates(
     listed = own | tasks.filter(pk__in=wanted.ids if wanted.kind == EntryKind.TASKS else [])
     rows = {
         EntryKind.TASKS.value: [
-            (pk, f"{workflow}/{name}", cycle.replace("_", " "))
+            (pk, f"{workflow}/{name}", thing(cycle))
             for pk, workflow, name, cycle in listed.order_by(
                 "workflow__name", "position", "name", "pk"
             ).values_list("pk", "workflow__name", "name", "cycle")[:MOST_LISTED]

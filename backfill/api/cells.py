@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.core import signing
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 from django_filters.utils import translate_validation
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -49,7 +50,8 @@ def cells_page(plan: Plan, request: Request) -> dict[str, Any]:
     form = CellForm(request.query_params)
     unknown = set(request.query_params) - {*form.fields, CURSOR, "page_size"}
     if unknown:
-        raise ValidationError({name: ["There is no such filter."] for name in unknown})
+        problem = [_("There is no such filter.")]
+        raise ValidationError(dict.fromkeys(unknown, problem))
     refuse_blanks(request.query_params, form.fields)
     if not form.is_valid():
         raise translate_validation(form.errors)
@@ -60,7 +62,7 @@ def cells_page(plan: Plan, request: Request) -> dict[str, Any]:
     page = rows[:size]
     following = None
     if len(rows) > size:
-        at, task_id, *_ = page[-1]
+        at, task_id, *_rest = page[-1]
         cursor = signing.dumps([at.isoformat(), task_id], salt=_SALT)
         following = replace_query_param(request.build_absolute_uri(), CURSOR, cursor)
     return {"next": following, "previous": None, "results": _answers(plan, page)}
@@ -137,5 +139,6 @@ def _read_cursor(cursor: str | None) -> tuple[datetime, int] | None:
     try:
         at, task_id = signing.loads(cursor, salt=_SALT)
     except (signing.BadSignature, ValueError) as error:
-        raise ValidationError({CURSOR: ["This is not a cursor of this list."]}) from error
+        problem = _("This is not a cursor of this list.")
+        raise ValidationError({CURSOR: [problem]}) from error
     return datetime.fromisoformat(at).astimezone(UTC), task_id

@@ -8,9 +8,12 @@ from datetime import date, time
 from enum import StrEnum
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from backfill.options.part import Part
 from projects.ground.fields.field import Choice, Field, Kind, declare
 from projects.ground.fields.reader import NO_DATE, FieldReader
+from projects.ground.words import format_lazy, gettext_lazy, listed, thousands
 
 MAX_PERIODS = 10
 MAX_PERIOD_DAYS = 3_660  # ten years
@@ -41,17 +44,23 @@ def _make_period(fields: FieldReader, values: dict[str, Any]) -> Period:
     period = Period(**values)
     if period.last < period.first:
         fields.refuse(
-            "last", f"The period ends on {period.last}, before it starts on {period.first}."
+            "last",
+            _("The period ends on {last}, before it starts on {first}.").format(
+                last=period.last, first=period.first
+            ),
         )
     elif period.days > MAX_PERIOD_DAYS:
         fields.refuse(
-            "last", f"A period has at most {MAX_PERIOD_DAYS:,} days, not {period.days:,}."
+            "last",
+            _("A period has at most {most} days, not {count}.").format(
+                most=thousands(MAX_PERIOD_DAYS), count=thousands(period.days)
+            ),
         )
     return period
 
 
 def _spell(periods: Sequence[Mapping[str, str]]) -> str:
-    return ", ".join(
+    return listed(
         one["first"] if one["first"] == one["last"] else f"{one['first']} – {one['last']}"
         for one in periods
     )
@@ -63,20 +72,20 @@ class DatesOptions(Part):
 
     range_by: RangeBy = declare(
         Field(
-            label="Dates are",
-            help="What the dates are.",
+            label=gettext_lazy("Dates are"),
+            help=gettext_lazy("What the dates are."),
             kind=Kind.CHOICE,
             default=RangeBy.DATA_DATE,
             choices=(
                 Choice(
                     RangeBy.DATA_DATE,
-                    "Data dates",
-                    "The date of the data: the day before the planned one.",
+                    gettext_lazy("Data dates"),
+                    gettext_lazy("The date of the data: the day before the planned one."),
                 ),
                 Choice(
                     RangeBy.PLANNED_TIME,
-                    "Planned dates",
-                    "The local day on which an instance is planned.",
+                    gettext_lazy("Planned dates"),
+                    gettext_lazy("The local day on which an instance is planned."),
                 ),
             ),
             option="--by",
@@ -84,12 +93,18 @@ class DatesOptions(Part):
     )
     periods: tuple[Period, ...] = declare(
         Field(
-            help=f"First and last day, both included; up to {MAX_PERIODS}. None given: yesterday.",
+            label=gettext_lazy("Periods"),
+            help=format_lazy(
+                gettext_lazy(
+                    "First and last day, both included; up to {count}. None given: yesterday."
+                ),
+                count=MAX_PERIODS,
+            ),
             kind=Kind.OBJECTS,
-            missing="Give at least one period of dates.",
+            missing=gettext_lazy("Give at least one period of dates."),
             max_items=MAX_PERIODS,
             too_many=(
-                f"A plan takes at most {MAX_PERIODS} periods, not {{count}}.",
+                gettext_lazy("A plan takes at most {most} periods, not {count}."),
                 "too_many_periods",
             ),
             make=_make_period,
@@ -103,7 +118,10 @@ class DatesOptions(Part):
                 ),
                 Field(
                     name="last",
-                    help=f"Included; at most {MAX_PERIOD_DAYS:,} days from the first.",
+                    help=format_lazy(
+                        gettext_lazy("Included; at most {count} days from the first."),
+                        count=f"{MAX_PERIOD_DAYS:,}",
+                    ),
                     kind=Kind.DATE,
                     required=True,
                     missing=NO_DATE,
@@ -114,8 +132,8 @@ class DatesOptions(Part):
     )
     time_from: time = declare(
         Field(
-            label="Time of day from",
-            help="The first time of day of hourly and minute tasks.",
+            label=gettext_lazy("Time of day from"),
+            help=gettext_lazy("The first time of day of hourly and minute tasks."),
             kind=Kind.TIME,
             default=DAY_START,
             option="--time-from",
@@ -123,8 +141,8 @@ class DatesOptions(Part):
     )
     time_until: time = declare(
         Field(
-            label="Time of day until",
-            help="The last time of day of hourly and minute tasks, included.",
+            label=gettext_lazy("Time of day until"),
+            help=gettext_lazy("The last time of day of hourly and minute tasks, included."),
             kind=Kind.TIME,
             default=DAY_END,
             option="--time-until",
@@ -135,4 +153,6 @@ class DatesOptions(Part):
     def check(values: Mapping[str, Any], fields: FieldReader) -> None:
         if values["time_until"] < values["time_from"]:
             start = values["time_from"]
-            fields.refuse("time_until", f"This is before the start, {start:%H:%M}.")
+            fields.refuse(
+                "time_until", _("This is before the start, {time}.").format(time=f"{start:%H:%M}")
+            )

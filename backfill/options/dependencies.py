@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from backfill.options.part import Part
 from projects.ground.fields.field import Choice, Field, Kind, declare
+from projects.ground.words import gettext_lazy, pgettext_lazy
 
 
 class DependencyCheck(StrEnum):
@@ -23,24 +24,25 @@ class DependencyOptions(Part):
 
     dependency_check: DependencyCheck = declare(
         Field(
-            help="Which upstream instances are waited for.",
+            label=gettext_lazy("Dependency check"),
+            help=gettext_lazy("Which upstream instances are waited for."),
             kind=Kind.CHOICE,
             default=DependencyCheck.ALL,
             choices=(
                 Choice(
                     DependencyCheck.ALL,
-                    "All upstream",
-                    "Waits for upstream instances of the plan and outside of it.",
+                    gettext_lazy("All upstream"),
+                    gettext_lazy("Waits for upstream instances of the plan and outside of it."),
                 ),
                 Choice(
                     DependencyCheck.SELECTED,
-                    "Within the plan",
-                    "Waits only for instances of the plan.",
+                    gettext_lazy("Within the plan"),
+                    gettext_lazy("Waits only for instances of the plan."),
                 ),
                 Choice(
                     DependencyCheck.NONE,
-                    "None",
-                    "Waits for nothing: tasks run side by side.",
+                    pgettext_lazy("dependencies", "None"),
+                    gettext_lazy("Waits for nothing: tasks run side by side."),
                 ),
             ),
             option="--check",

@@ -7,8 +7,10 @@ from enum import StrEnum
 
 from backfill.options.part import Part
 from projects.ground.fields.field import Choice, Field, Kind, declare
+from projects.ground.words import gettext_lazy
 
 MIN_GROUPS, MAX_GROUPS = 2, 10
+_LEFT = gettext_lazy("Where dependencies leave a choice.")
 
 
 class RunMode(StrEnum):
@@ -38,20 +40,23 @@ class OrderOptions(Part):
 
     run_mode: RunMode = declare(
         Field(
-            help="What lets an instance start, beside its dependencies.",
+            label=gettext_lazy("Run mode"),
+            help=gettext_lazy("What lets an instance start, beside its dependencies."),
             kind=Kind.CHOICE,
             default=RunMode.BY_DEPENDENCY,
             choices=(
                 Choice(
                     RunMode.BY_DEPENDENCY,
-                    "By dependency",
-                    "As soon as what it waits for has succeeded.",
+                    gettext_lazy("By dependency"),
+                    gettext_lazy("As soon as what it waits for has succeeded."),
                 ),
                 Choice(
                     RunMode.DAY_BY_DAY,
-                    "Day by day",
-                    "A date starts after every instance of the one before it succeeded; a failure"
-                    " holds the later ones.",
+                    gettext_lazy("Day by day"),
+                    gettext_lazy(
+                        "A date starts after every instance of the one before it succeeded; a"
+                        " failure holds the later ones."
+                    ),
                 ),
             ),
             option="--mode",
@@ -59,45 +64,51 @@ class OrderOptions(Part):
     )
     groups: int | None = declare(
         Field(
-            label="Groups side by side",
-            help="The dates, in their order, are cut into groups of consecutive ones. The groups"
-            " run side by side, and in each one date after the other. Fewer dates than groups: a"
-            " group for each date.",
+            label=gettext_lazy("Groups side by side"),
+            help=gettext_lazy(
+                "The dates, in their order, are cut into groups of consecutive ones. The groups"
+                " run side by side, and in each one date after the other. Fewer dates than groups:"
+                " a group for each date."
+            ),
             kind=Kind.INTEGER,
             minimum=MIN_GROUPS,
             maximum=MAX_GROUPS,
-            unit="groups",
+            unit=gettext_lazy("groups"),
             only_with=("run_mode", (RunMode.DAY_BY_DAY,)),
             option="--groups",
-            none="One date after the other",
+            none=gettext_lazy("One date after the other"),
         )
     )
     order: Order = declare(
         Field(
-            label="Order of data dates",
-            help="Which dates go first where dependencies leave a choice.",
+            label=gettext_lazy("Order of data dates"),
+            help=gettext_lazy("Which dates go first where dependencies leave a choice."),
             kind=Kind.CHOICE,
             default=Order.ASCENDING,
             choices=(
-                Choice(Order.ASCENDING, "Oldest first", "Where dependencies leave a choice."),
-                Choice(Order.DESCENDING, "Newest first", "Where dependencies leave a choice."),
+                Choice(Order.ASCENDING, gettext_lazy("Oldest first"), _LEFT),
+                Choice(Order.DESCENDING, gettext_lazy("Newest first"), _LEFT),
             ),
             option="--order",
         )
     )
     future_runs: FutureRuns = declare(
         Field(
-            label="Future instances run",
-            help="When instances planned in the future run.",
+            label=gettext_lazy("Future instances run"),
+            help=gettext_lazy("When instances planned in the future run."),
             kind=Kind.CHOICE,
             default=FutureRuns.WHEN_DUE,
             choices=(
                 Choice(
                     FutureRuns.WHEN_DUE,
-                    "When they are due",
-                    "Future instances wait for their time.",
+                    gettext_lazy("When they are due"),
+                    gettext_lazy("Future instances wait for their time."),
                 ),
-                Choice(FutureRuns.AT_ONCE, "At once", "The future date is what the task sees."),
+                Choice(
+                    FutureRuns.AT_ONCE,
+                    gettext_lazy("At once"),
+                    gettext_lazy("The future date is what the task sees."),
+                ),
             ),
             option="--future",
         )

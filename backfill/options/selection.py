@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from django.utils.translation import gettext as _
+
 from backfill.options.part import Part
 from projects.ground.fields.field import Choice, Field, Kind, declare
+from projects.ground.words import gettext_lazy, thousands
 
 MAX_TASKS = 2_000
 
@@ -22,7 +25,8 @@ class Scope(StrEnum):
 
 def too_many_tasks(count: int) -> str:
     """The sentence that refuses `count` tasks in all (B3)."""
-    return f"A plan takes at most {MAX_TASKS:,} tasks; {count:,} are selected."
+    problem = _("A plan takes at most {most} tasks; {count} are selected.")
+    return problem.format(most=thousands(MAX_TASKS), count=thousands(count))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,23 +37,27 @@ class SelectionOptions(Part):
 
     scope: Scope = declare(
         Field(
-            help="Run the tasks without, with, or only what depends on them.",
+            label=gettext_lazy("Scope"),
+            help=gettext_lazy("Run the tasks without, with, or only what depends on them."),
             kind=Kind.CHOICE,
             default=Scope.SELECTED,
             choices=(
                 Choice(
-                    Scope.SELECTED, "Chosen tasks", "Only the tasks chosen above.", word="without"
+                    Scope.SELECTED,
+                    gettext_lazy("Chosen tasks"),
+                    gettext_lazy("Only the tasks chosen above."),
+                    word="without",
                 ),
                 Choice(
                     Scope.SELECTED_AND_DOWNSTREAM,
-                    "Chosen tasks and downstream",
-                    "They, and what depends on them.",
+                    gettext_lazy("Chosen tasks and downstream"),
+                    gettext_lazy("They, and what depends on them."),
                     word="with",
                 ),
                 Choice(
                     Scope.ONLY_DOWNSTREAM,
-                    "Only downstream",
-                    "What depends on them, without them.",
+                    gettext_lazy("Only downstream"),
+                    gettext_lazy("What depends on them, without them."),
                     word="only",
                 ),
             ),
@@ -58,12 +66,12 @@ class SelectionOptions(Part):
     )
     downstream_task_ids: tuple[int, ...] = declare(
         Field(
-            label="Downstream tasks",
-            help="Those of the downstream that run; none given: all of it.",
+            label=gettext_lazy("Downstream tasks"),
+            help=gettext_lazy("Those of the downstream that run; none given: all of it."),
             kind=Kind.IDS,
             default=(),
             max_items=MAX_TASKS,
             only_with=("scope", (Scope.SELECTED_AND_DOWNSTREAM, Scope.ONLY_DOWNSTREAM)),
-            none="all of them",
+            none=gettext_lazy("all of them"),
         )
     )

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from backfill.options.entry import Entry, EntryKind
 from backfill.options.selection import Scope
@@ -21,6 +22,7 @@ from backfill.spec import PlanSpec
 from projects.access import Actor, projects_lacking, scope, sight
 from projects.ground.closed_box import Sight
 from projects.ground.refusals import Invalid
+from projects.ground.words import thing
 from projects.models import Project
 from projects.roles import Right
 from workflows.models import Folder, Task, Workflow
@@ -175,7 +177,7 @@ def _require_all(
 ) -> None:
     """Refuse ids that do not exist for the user: no answer tells a hidden one from a missing."""
     found = set(visible.filter(pk__in=entry.ids).values_list("pk", flat=True))
-    _refuse(entry, set(entry.ids) - found, "There is no {noun} {id} in your projects.")
+    _refuse(entry, set(entry.ids) - found, _("There is no {noun} {id} in your projects."))
 
 
 def _require_operable(
@@ -185,12 +187,12 @@ def _require_operable(
     project_of = dict(rows.filter(pk__in=entry.ids).values_list("pk", "project_id"))
     closed = projects_lacking(actor, project_of.values(), Right.OPERATE)
     refused = {pk for pk, project_id in project_of.items() if project_id in closed}
-    _refuse(entry, refused, "You may not operate the project of {noun} {id}.")
+    _refuse(entry, refused, _("You may not operate the project of {noun} {id}."))
 
 
 def _refuse(entry: Entry, refused: Collection[int], sentence: str) -> None:
     pairs = [
-        (f"entry.ids.{index}", sentence.format(noun=_NOUNS[entry.kind], id=pk))
+        (f"entry.ids.{index}", sentence.format(noun=thing(_NOUNS[entry.kind]), id=pk))
         for index, pk in enumerate(entry.ids)
         if pk in refused
     ]

@@ -12,6 +12,8 @@ from datetime import date, datetime
 from heapq import merge
 from itertools import islice
 
+from django.utils.translation import gettext as _
+
 from backfill.options.order import FutureRuns
 from backfill.planning.context import PlanContext, load_context
 from backfill.planning.counting import GridCount, count_grid
@@ -20,12 +22,13 @@ from backfill.planning.grid import GridTask
 from backfill.planning.isolation import IsolatedCell, Isolation, find_isolated
 from backfill.planning.lane_order import Crossing, find_crossing
 from backfill.planning.lanes import Lanes, lanes_of
-from backfill.planning.selection import OBSTACLE_SENTENCES, Obstacle, listed
+from backfill.planning.selection import OBSTACLE_SENTENCES, Obstacle, some_of
 from backfill.spec import MAX_CELLS, PlanSpec, too_many_cells
 from backfill.states import SkipReason
 from projects.access import Actor, require
 from projects.ground.refusals import Invalid
 from projects.ground.showing import instant_text
+from projects.ground.words import thousands
 from projects.models import Project
 from projects.roles import Right
 from workflows.choices import TaskStatus
@@ -161,8 +164,8 @@ def start_of(spec: PlanSpec, scheduled_at: datetime, now: datetime) -> datetime:
 
 def _nothing(count: GridCount) -> str:
     if count.cells:
-        return "All dates of these periods are outside the tasks' effective ranges."
-    return "None of the tasks is planned on a date and at a time of these periods."
+        return _("All dates of these periods are outside the tasks' effective ranges.")
+    return _("None of the tasks is planned on a date and at a time of these periods.")
 
 
 def _summarise(context: PlanContext, count: GridCount, now: datetime) -> Preview:
@@ -278,11 +281,12 @@ def _warnings(
     for obstacle in Obstacle:
         left_out = [one for one in context.selection.left_out if one.obstacle is obstacle]
         if left_out:
-            names = listed([one.label for one in left_out])
+            names = some_of([one.label for one in left_out])
+            sentence = _("Left out: {tasks}. {obstacle}.")
             found.append(
                 PlanWarning(
                     "left_out",
-                    f"Left out: {names}. {OBSTACLE_SENTENCES[obstacle]}.",
+                    sentence.format(tasks=names, obstacle=OBSTACLE_SENTENCES[obstacle]),
                     tuple(one.id for one in left_out),
                 )
             )
@@ -297,8 +301,10 @@ def _warnings(
         found.append(
             PlanWarning(
                 "skipped",
-                f"{skipped:,} of {count.cells:,} planned instances are outside the effective range"
-                " of their task and are skipped.",
+                _(
+                    "{count} of {total} planned instances are outside the effective range of their"
+                    " task and are skipped."
+                ).format(count=thousands(skipped), total=thousands(count.cells)),
                 tuple(task_ids),
             )
         )
@@ -318,12 +324,15 @@ def _status_warnings(context: PlanContext, now: datetime) -> list[PlanWarning]:
         for wanted in (TaskStatus.INVALID, TaskStatus.PAUSED)
     )
     return [
-        PlanWarning(code, sentence.format(names=listed([context.label(pk) for pk in ids])), ids)
+        PlanWarning(code, sentence.format(names=some_of([context.label(pk) for pk in ids])), ids)
         for code, sentence, ids in (
-            ("paused", "Paused, and run by this plan all the same: {names}.", tuple(paused)),
+            ("paused", _("Paused, and run by this plan all the same: {names}."), tuple(paused)),
             (
                 "invalid",
-                "No longer in their effective range, and run for its dates all the same: {names}.",
+                _(
+                    "No longer in their effective range, and run for its dates all the same:"
+                    " {names}."
+                ),
                 tuple(invalid),
             ),
         )
@@ -335,22 +344,34 @@ def _isolation_warning(context: PlanContext, isolation: Isolation) -> PlanWarnin
     first = isolation.examples[0]
     upstream = context.label(first.upstream_task_id)
     if context.sees(first.upstream_task_id):
-        upstream += f" of {instant_text(first.upstream_scheduled_at)}"
-    number = f"{isolation.count:,}" if isolation.exact else f"At least {isolation.count:,}"
-    sentence = (
-        f"{number} instances would wait for something that will not come, first"
-        f" {context.label(first.task_id)} of {instant_text(first.scheduled_at)} for {upstream}."
+        upstream = _instance(context, first.upstream_task_id, first.upstream_scheduled_at)
+    sentence = _(
+        "{count} instances would wait for something that will not come, first {first} for"
+        " {upstream}."
+    ).format(
+        count=_counted(isolation.count, is_exact=isolation.exact),
+        first=_instance(context, first.task_id, first.scheduled_at),
+        upstream=upstream,
     )
     return PlanWarning("isolated", sentence, isolation.upstream_ids)
 
 
 def _crossing_warning(context: PlanContext, crossing: Crossing, first: IsolatedCell) -> PlanWarning:
-    number = f"{crossing.count:,}" if crossing.exact else f"At least {crossing.count:,}"
-    sentence = (
-        f"{number} instances would wait for a later day of their group, which opens only after"
-        f" theirs is done, first {context.label(first.task_id)} of"
-        f" {instant_text(first.scheduled_at)} for {context.label(first.upstream_task_id)} of"
-        f" {instant_text(first.upstream_scheduled_at)}."
-        " Run by dependency, or in the other order."
+    sentence = _(
+        "{count} instances would wait for a later day of their group, which opens only after"
+        " theirs is done, first {first} for {upstream}. Run by dependency, or in the other order."
+    ).format(
+        count=_counted(crossing.count, is_exact=crossing.exact),
+        first=_instance(context, first.task_id, first.scheduled_at),
+        upstream=_instance(context, first.upstream_task_id, first.upstream_scheduled_at),
     )
     return PlanWarning("later_day", sentence, crossing.task_ids)
+
+
+def _counted(number: int, *, is_exact: bool) -> str:
+    return thousands(number) if is_exact else _("At least {count}").format(count=thousands(number))
+
+
+def _instance(context: PlanContext, task_id: int, scheduled_at: datetime) -> str:
+    name = _("{task} of {time}")
+    return name.format(task=context.label(task_id), time=instant_text(scheduled_at))

@@ -6,10 +6,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.utils.translation import gettext as _
+
 from backfill.options.entry import MAX_ROOT_TASKS, Entry, EntryKind, too_many_roots
 from backfill.options.selection import MAX_TASKS, Scope, too_many_tasks
 from backfill.spec import PlanSpec
 from projects.ground.refusals import Invalid
+from projects.ground.words import gettext_lazy, listed, thousands
 from workflows.choices import BACKFILLABLE
 from workflows.network.graph import Graph
 from workflows.network.links import Link
@@ -29,11 +32,11 @@ class Obstacle(StrEnum):
 
 
 OBSTACLE_SENTENCES: Mapping[Obstacle, str] = {
-    Obstacle.ONE_TIME: "One-time tasks cannot be backfilled",
+    Obstacle.ONE_TIME: gettext_lazy("One-time tasks cannot be backfilled"),
     Obstacle.NOT_IN_OPERATIONS: (
-        "Only tasks that are scheduling, paused or invalid can be backfilled"
+        gettext_lazy("Only tasks that are scheduling, paused or invalid can be backfilled")
     ),
-    Obstacle.FORBIDDEN: "You may not operate the projects of these tasks",
+    Obstacle.FORBIDDEN: gettext_lazy("You may not operate the projects of these tasks"),
 }
 
 
@@ -166,7 +169,7 @@ def _choose(
 ) -> list[int]:
     if not roots:
         raise Invalid.from_pairs(
-            [("entry", "None of these tasks is scheduling, paused or invalid with a cycle.")],
+            [("entry", _("None of these tasks is scheduling, paused or invalid with a cycle."))],
             code="no_tasks",
         )
     if spec.scope is Scope.SELECTED:
@@ -184,7 +187,7 @@ def _choose(
     if spec.scope is Scope.ONLY_DOWNSTREAM:
         if not wanted:
             raise Invalid.from_pairs(
-                [("scope", "No task that can be run is downstream of the root tasks.")],
+                [("scope", _("No task that can be run is downstream of the root tasks."))],
                 code="no_tasks",
             )
         return sorted(wanted)
@@ -194,8 +197,13 @@ def _choose(
 def _not_downstream(pk: int, candidates: Mapping[int, Candidate]) -> str:
     candidate = candidates.get(pk)
     if candidate is not None and candidate.obstacle is not None:
-        return f"{OBSTACLE_SENTENCES[candidate.obstacle]}: {candidate.label}."
-    return f"Task {pk} is not downstream of the root tasks."
+        return _obstructed(candidate.obstacle, candidate.label)
+    return _("Task {id} is not downstream of the root tasks.").format(id=pk)
+
+
+def _obstructed(obstacle: Obstacle, tasks: str) -> str:
+    problem = _("{obstacle}: {tasks}.")
+    return problem.format(obstacle=OBSTACLE_SENTENCES[obstacle], tasks=tasks)
 
 
 def _check_limits(
@@ -218,14 +226,13 @@ def _refusals(field: str, refused: Iterable[LeftOut]) -> list[tuple[str, str]]:
     names: dict[Obstacle, list[str]] = {}
     for one in refused:
         names.setdefault(one.obstacle, []).append(one.label)
-    return [
-        (field, f"{OBSTACLE_SENTENCES[obstacle]}: {listed(labels)}.")
-        for obstacle, labels in names.items()
-    ]
+    return [(field, _obstructed(obstacle, some_of(labels))) for obstacle, labels in names.items()]
 
 
-def listed(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
     """The names with commas; of a long list the first ones and the number of the others."""
-    shown = ", ".join(names[:_NAMES_SHOWN])
+    shown = listed(names[:_NAMES_SHOWN])
     more = len(names) - _NAMES_SHOWN
-    return f"{shown} and {more:,} more" if more > 0 else shown
+    if more <= 0:
+        return shown
+    return _("{names} and {count} more").format(names=shown, count=thousands(more))

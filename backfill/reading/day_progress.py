@@ -13,15 +13,19 @@ from backfill.models import Plan
 from backfill.planning.dates import ONE_DAY
 from instances.models import BatchDay
 from instances.states import State
+from projects.ground.words import gettext_lazy
 
 
 class DayState(models.TextChoices):
     """Where a day of a plan is."""
 
-    WAITING = "waiting", "Waits for the day before"
-    OPEN = "open", "Open"  # its instances may start
-    BLOCKED = "blocked", "Held up by a failure"  # open, and the next one does not open as it is
-    DONE = "done", "Done"  # every instance is SUCCESS
+    WAITING = "waiting", gettext_lazy("Waits for the day before")
+    OPEN = "open", gettext_lazy("Open")  # its instances may start
+    BLOCKED = (
+        "blocked",
+        gettext_lazy("Held up by a failure"),
+    )  # open, and the next one does not open as it is
+    DONE = "done", gettext_lazy("Done")  # every instance is SUCCESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ from backfill.verbs.noun import PLANS
 from instances.engine.batches import go_on, hold_paused, mark_paused, mark_resumed
 from instances.engine.stopping import end_marked, mark_stopped
 from projects.ground import clock
+from projects.ground.words import gettext_lazy
 from projects.verbs.catalogue import declare
 from projects.verbs.recording import ItemOutcome
 from projects.verbs.selecting import Selection
 
-_STOPS = "what runs is killed, what waits fails"
-_WAITS = "what runs goes on to its end, what waits goes on waiting"
+_STOPS = gettext_lazy("what runs is killed, what waits fails")
+_WAITS = gettext_lazy("what runs goes on to its end, what waits goes on waiting")
 
 
 def _stop(selection: Selection) -> None:
@@ -33,17 +34,21 @@ def _end(selection: Selection) -> None:
 @declare(
     PLANS,
     "terminate",
-    title="Terminate",
-    done="terminated",
+    title=gettext_lazy("Terminate"),
+    done=gettext_lazy("terminated"),
     icon="cancel",
     place=4,
     danger=True,
     alternate=True,
-    warning="From this moment nothing of it starts. What waits fails with code TERMINATED; "
-    "running processes are killed within 5 seconds; what is finished or frozen stays as it "
-    "is. Instances that were not made yet are recorded as skipped.",
+    warning=gettext_lazy(
+        "From this moment nothing of it starts. What waits fails with code TERMINATED; running"
+        " processes are killed within 5 seconds; what is finished or frozen stays as it is."
+        " Instances that were not made yet are recorded as skipped."
+    ),
     effects={
-        PlanState.EXPANDING: f"{_STOPS}, what was not made yet is skipped",
+        PlanState.EXPANDING: gettext_lazy(
+            "what runs is killed, what waits fails, what was not made yet is skipped"
+        ),
         PlanState.RUNNING: _STOPS,
         PlanState.PAUSED: _STOPS,
     },
@@ -65,14 +70,21 @@ def terminate_plans(selection: Selection) -> list[ItemOutcome]:
 @declare(
     PLANS,
     "pause",
-    title="Pause",
-    done="paused",
+    title=gettext_lazy("Pause"),
+    done=gettext_lazy("paused"),
     icon="pause_circle",
     place=2,
     alternate=True,
-    warning="From this moment nothing of it starts, until it is resumed. What runs goes on "
-    "to its end, and instances that were not made yet are made.",
-    effects={PlanState.EXPANDING: f"{_WAITS}, the rest is made", PlanState.RUNNING: _WAITS},
+    warning=gettext_lazy(
+        "From this moment nothing of it starts, until it is resumed. What runs goes on to its end,"
+        " and instances that were not made yet are made."
+    ),
+    effects={
+        PlanState.EXPANDING: gettext_lazy(
+            "what runs goes on to its end, what waits goes on waiting, the rest is made"
+        ),
+        PlanState.RUNNING: _WAITS,
+    },
     # What follows is left to the sweep when it takes long, or breaks off.
     after=lambda selection: hold_paused(list(_batches(selection).values())),
 )
@@ -85,13 +97,13 @@ def pause_plans(selection: Selection) -> list[ItemOutcome]:
 @declare(
     PLANS,
     "resume",
-    title="Resume",
-    done="resumed",
+    title=gettext_lazy("Resume"),
+    done=gettext_lazy("resumed"),
     icon="play_circle",
     place=3,
     alternate=True,
-    warning="What is ready gets slots at once, in the order of priority and plan.",
-    effects={PlanState.PAUSED: "what waits goes on"},
+    warning=gettext_lazy("What is ready gets slots at once, in the order of priority and plan."),
+    effects={PlanState.PAUSED: gettext_lazy("what waits goes on")},
     after=lambda selection: go_on(list(_batches(selection).values())),
 )
 def resume_plans(selection: Selection) -> list[ItemOutcome]:

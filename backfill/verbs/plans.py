@@ -6,6 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from backfill.models import Plan
 from backfill.names import default_name
@@ -18,6 +19,7 @@ from projects.ground import clock
 from projects.ground.bulk import repeat_on_deadlock
 from projects.ground.fields.faults import FieldError
 from projects.ground.fields.json import text_fault
+from projects.ground.fields.reader import too_long
 from projects.ground.refusals import Coded, Conflict, Invalid, NotFound
 from projects.models import Project
 from projects.roles import Right
@@ -71,7 +73,7 @@ def update_plan(
     spec: PlanSpec | None = None,
 ) -> Plan:
     """Change a draft; what is None stays. Raises Conflict when the plan is no draft any more."""
-    plan = _lock_draft(actor, plan_id, "changed")
+    plan = _lock_draft(actor, plan_id, _("The plan is {state}; only a draft can be changed."))
     changed = []
     if name is not None and name != plan.name:
         plan.name = name
@@ -94,7 +96,7 @@ def update_plan(
 @transaction.atomic
 def delete_draft(*, actor: Actor, plan_id: int) -> None:
     """Delete a plan that was never submitted. Raises Conflict for any other."""
-    plan = _lock_draft(actor, plan_id, "deleted")
+    plan = _lock_draft(actor, plan_id, _("The plan is {state}; only a draft can be deleted."))
     _record(actor, "backfill.delete", plan)
     plan.delete()
 
@@ -103,20 +105,24 @@ def find_plan(actor: Actor, plan_id: int, right: Right = Right.VIEW) -> Plan:
     """Return a plan of a project in which the user has the right; NotFound or Forbidden."""
     plan = scope(Plan.objects.select_related("project"), actor).filter(pk=plan_id).first()
     if plan is None:
-        raise NotFound(f"There is no plan {plan_id} in your projects.")
+        raise NotFound(_missing(plan_id))
     require(actor, plan.project_id, right)
     return plan
 
 
-def _lock_draft(actor: Actor, plan_id: int, participle: str) -> Plan:
+def _missing(plan_id: int) -> str:
+    return _("There is no plan {id} in your projects.").format(id=plan_id)
+
+
+def _lock_draft(actor: Actor, plan_id: int, otherwise: str) -> Plan:
     find_plan(actor, plan_id, Right.OPERATE)
     locked = Plan.objects.select_related("project").select_for_update(of=("self",))
     plan = locked.filter(pk=plan_id).first()
     if plan is None:
-        raise NotFound(f"There is no plan {plan_id} in your projects.")
+        raise NotFound(_missing(plan_id))
     if plan.state != PlanState.DRAFT:
         state = PlanState(plan.state).label.lower()
-        raise Conflict(f"The plan is {state}; only a draft can be {participle}.")
+        raise Conflict(otherwise.format(state=state))
     return plan
 
 
@@ -125,16 +131,17 @@ def _check_texts(plan: Plan) -> None:
     faults = check_name(plan.name) + _check_description(plan.description)
     others = Plan.objects.filter(project=plan.project, name=plan.name).exclude(pk=plan.pk)
     if not faults and others.exists():
-        faults = [("name", Coded("The project has a plan of this name already.", "name_taken"))]
+        taken = _("The project has a plan of this name already.")
+        faults = [("name", Coded(taken, "name_taken"))]
     if faults:
         raise Invalid.from_pairs(faults)
 
 
 def _check_description(description: object) -> list[FieldError]:
     if not isinstance(description, str):
-        return [("description", "Must be a text.")]
+        return [("description", _("Must be a text."))]
     if len(description) > MAX_DESCRIPTION_LENGTH:
-        message = f"At most {MAX_DESCRIPTION_LENGTH} characters; this has {len(description):,}."
+        message = too_long(MAX_DESCRIPTION_LENGTH, len(description))
         return [("description", Coded(message, "description_too_long"))]
     fault = text_fault(description)
     return [("description", fault)] if fault else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from django.db import transaction
+from django.utils.translation import ngettext
 
 from backfill import transitions
 from backfill.models import Plan, PlanLink, PlanTask
@@ -23,6 +24,7 @@ from projects.access import Actor
 from projects.ground import clock
 from projects.ground.bulk import copy_rows
 from projects.ground.refusals import Refusal
+from projects.ground.words import gettext_lazy, thousands
 from projects.verbs.catalogue import declare
 from projects.verbs.recording import ItemOutcome
 from projects.verbs.selecting import Selection
@@ -31,13 +33,15 @@ from projects.verbs.selecting import Selection
 @declare(
     PLANS,
     "submit",
-    title="Submit",
-    done="submitted",
+    title=gettext_lazy("Submit"),
+    done=gettext_lazy("submitted"),
     icon="play_arrow",
     place=1,
-    warning="Tasks, versions, dependencies and dates are fixed as they are now, and instances are "
-    "made and run at once. Look at the preview first.",
-    effects={PlanState.DRAFT: "its instances are made and run"},
+    warning=gettext_lazy(
+        "Tasks, versions, dependencies and dates are fixed as they are now, and instances are made"
+        " and run at once. Look at the preview first."
+    ),
+    effects={PlanState.DRAFT: gettext_lazy("its instances are made and run")},
 )
 def submit_plans(selection: Selection) -> list[ItemOutcome]:
     """Fix the plans' tasks, versions, dependencies and cells, and let their instances be made.
@@ -50,7 +54,11 @@ def submit_plans(selection: Selection) -> list[ItemOutcome]:
     for plan in Plan.objects.select_related("project").filter(pk__in=selection.rows).order_by("pk"):
         try:
             with transaction.atomic():
-                details[plan.pk] = f"{_submit(plan, selection.actor):,} instances are made."
+                number = _submit(plan, selection.actor)
+                said = ngettext(
+                    "{count} instances are made.", "{count} instances are made.", number
+                )
+                details[plan.pk] = said.format(count=thousands(number))
         except Refusal as error:
             refusal = selection.refuse(plan.pk, error.code, error.detail)
             refused[plan.pk] = replace(refusal, refusal=error)

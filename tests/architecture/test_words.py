@@ -39,6 +39,9 @@ ENGLISH = (
     "projects/ground/fields/openapi.py",
     "projects/ground/fields/options.py",
     "projects/rest/verbs.py",
+    # Tables of a terminal.
+    "backfill/planning/preview_table.py",
+    "backfill/reading/watching.py",
 )
 TRANSLATED = frozenset(
     [

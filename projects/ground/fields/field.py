@@ -80,7 +80,7 @@ class Field:
     only_with: tuple[str, tuple[str, ...]] | None = None
     rule: Rule | None = None
     missing: str = gettext_lazy("This field is required.")
-    too_many: tuple[str, str] | None = None  # the sentence, with {count}, and its code
+    too_many: tuple[str, str] | None = None  # the sentence, with {count} and {most}, and its code
     # Of an OBJECT and of each of OBJECTS: its fields, and what is made of their values. `make`
     # may refuse them at the reader.
     fields: tuple[Field, ...] = ()
@@ -184,7 +184,11 @@ class Field:
             return ()
         if len(raw) > self.max_items and self.too_many is not None:
             sentence, code = self.too_many
-            fields.refuse(self.name, sentence.format(count=len(raw)), code)
+            fields.refuse(
+                self.name,
+                sentence.format(count=thousands(len(raw)), most=thousands(self.max_items)),
+                code,
+            )
             return ()
         items = fields.sequence(self.name, max_items=self.max_items)
         return tuple(
