@@ -15,10 +15,8 @@ class PlanState(models.TextChoices):
     DRAFT = "draft", gettext_lazy("Draft")  # may be edited and previewed
     EXPANDING = "expanding", gettext_lazy("Expanding")  # submitted; its instances are being made
     RUNNING = "running", gettext_lazy("Running")  # all instances are made; some are not finished
-    PAUSED = (
-        "paused",
-        gettext_lazy("Paused"),
-    )  # shown of an active plan whose batch is paused; never stored
+    # Shown of an active plan whose batch is paused; never stored.
+    PAUSED = "paused", gettext_lazy("Paused")
     COMPLETED = "completed", gettext_lazy("Completed")  # every instance is SUCCESS or FAILED
     TERMINATED = "terminated", gettext_lazy("Terminated")  # stopped by an operator
 

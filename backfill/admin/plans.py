@@ -255,11 +255,5 @@ _CHOSEN = gettext_lazy("Backfill …")
 for _model, _kind in ((Task, "tasks"), (Workflow, "workflows"), (Folder, "folders")):
     add_entry(
         _model,
-        Entry(
-            "backfill_chosen",
-            gettext_lazy("Backfill …"),
-            "event_repeat",
-            Right.OPERATE,
-            _address(_kind),
-        ),
+        Entry("backfill_chosen", _CHOSEN, "event_repeat", Right.OPERATE, _address(_kind)),
     )

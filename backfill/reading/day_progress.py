@@ -21,10 +21,8 @@ class DayState(models.TextChoices):
 
     WAITING = "waiting", gettext_lazy("Waits for the day before")
     OPEN = "open", gettext_lazy("Open")  # its instances may start
-    BLOCKED = (
-        "blocked",
-        gettext_lazy("Held up by a failure"),
-    )  # open, and the next one does not open as it is
+    # Open, and the next one does not open as it is.
+    BLOCKED = "blocked", gettext_lazy("Held up by a failure")
     DONE = "done", gettext_lazy("Done")  # every instance is SUCCESS
 
 

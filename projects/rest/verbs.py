@@ -87,7 +87,7 @@ def _on_many(verb: Verb, noun: Noun) -> Any:
 def _description(verb: Verb) -> str:
     """Say what happens, state by state."""
     lines = [f"* `{state.value}`: {effect}" for state, effect in verb.effects.items()]
-    return "\n".join([verb.warning, "", *lines]).replace("{", "{{").replace("}", "}}")
+    return "\n".join([str(verb.warning), "", *lines]).replace("{", "{{").replace("}", "}}")
 
 
 def _body(verb: Verb, name: str, base: type[Body], options: tuple[Option, ...]) -> type[Body]:

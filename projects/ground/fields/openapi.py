@@ -92,7 +92,7 @@ def _text(field: Field) -> dict[str, Any]:
 
 
 def _description(field: Field) -> str:
-    parts = [field.help]
+    parts = [str(field.help)]
     if field.kind is Kind.CHOICE:
         parts += [f"`{one.value}`: {one.help}" for one in field.chosen_from if one.help]
     if field.not_with:
