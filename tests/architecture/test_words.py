@@ -171,6 +171,7 @@ def _modules() -> Iterator[Path]:
 
 # Texts that look like words and are none, each with its reason.
 NO_WORDS: dict[str, str] = {
+    "YYYY-MM-DD.": "a form",
     "data source": "a name: `projects.ground.words.thing` says it",
     "data sources": "a name, in the API's description",
     "resource group": "a name: `projects.ground.words.thing` says it",

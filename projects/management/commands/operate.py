@@ -161,7 +161,7 @@ class Command(BaseCommand):
     def _ask(self, verb: Verb) -> None:
         if not sys.stdin.isatty():
             raise Invalid("Nobody is there to ask: say --yes.")
-        self.stdout.write(verb.warning)
+        self.stdout.write(str(verb.warning))
         if input(f"{verb.title}? [y/N] ").strip().lower() not in ("y", "yes"):
             raise Invalid("Nothing was done.")
 
