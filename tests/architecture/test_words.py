@@ -24,7 +24,8 @@ ENGLISH = (
     "config/log_format.py",
     "config/celery*.py",
     "config/tasks.py",
-    "*/tasks.py",
+    "backfill/tasks.py",
+    "instances/tasks.py",
     "backfill/demo/*",
     # What is stored of an execution, and what is written into its log.
     "instances/engine/*",
@@ -66,6 +67,7 @@ INTERNAL = frozenset(
         "LookupError",
         "NotImplementedError",
         "OSError",
+        "OverflowError",
         "RuntimeError",
         "SecretUnreadable",
         "SystemExit",
@@ -98,7 +100,7 @@ _SQL = re.compile(
     r"\b(SELECT|UPDATE|INSERT|WHERE|JOIN|DELETE|FROM|CREATE|ALTER|SET|VALUES|ORDER BY|CASE|COALESCE"
     r"|EXISTS|RETURNING|ANY|IS (NOT )?NULL|AND|OR|ON|NOT|FOR|COPY|LOCK|LOCKED|WHEN|IN|NULL)\b"
 )
-_HEADER = re.compile(r"^(text/\w+; charset=|attachment; filename=)")
+_HEADER = re.compile(r"^((text|application)/\w+; charset=|attachment; filename=)")
 
 
 def _text(node: ast.expr) -> str | None:
@@ -181,6 +183,8 @@ NO_WORDS: dict[str, str] = {
     "error code": "a name: `projects.ground.words.thing` says it",
     "Used by tasks that name no other group.": "stored with the first group",
     "i.priority * -1, i.sort_key, i.scheduled_at, i.id": "SQL",
+    '{cycle: day, at: "02:30"}': "YAML",
+    "Send it with a change: 409 when somebody else was faster.": "the API's description",
     "an operator": "stored with an instance: who terminated it",
 }
 

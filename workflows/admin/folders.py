@@ -17,6 +17,7 @@ from projects.access import projects_with, scope
 from projects.admin.projects import project_choices
 from projects.console.scoped import ScopedAdmin
 from projects.ground.showing import link
+from projects.ground.words import gettext_lazy
 from projects.models import Project
 from projects.roles import Right
 from workflows.admin.revised import RevisedForm
@@ -33,11 +34,14 @@ from workflows.models import Folder
 class FolderForm(RevisedForm):
     """A folder: where it is, and its name."""
 
-    project = forms.ModelChoiceField(Project.objects.none(), widget=UnfoldAdminSelectWidget)
+    project = forms.ModelChoiceField(
+        Project.objects.none(), label=gettext_lazy("Project"), widget=UnfoldAdminSelectWidget
+    )
     parent = forms.ModelChoiceField(
         Folder.objects.none(),
         required=False,
-        empty_label="(the project's root)",
+        label=gettext_lazy("Parent"),
+        empty_label=gettext_lazy("(the project's root)"),
         widget=UnfoldAdminSelectWidget,
     )
 
@@ -76,7 +80,7 @@ class FolderAdmin(ScopedAdmin):
 
     add_right = change_right = delete_right = Right.DEVELOP
     filterset = FolderFilter
-    shown_filters = {"project": "Project"}
+    shown_filters = {"project": gettext_lazy("Project")}
     filter_choices = {"project": project_choices}
     form = FolderForm
     fields = ("project", "parent", "name")
@@ -96,7 +100,7 @@ class FolderAdmin(ScopedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ()
 
-    @display(description="Workflows", ordering="workflow_total")
+    @display(description=gettext_lazy("Workflows"), ordering="workflow_total")
     def workflow_number(self, obj: Any) -> SafeString:
         url = f"{reverse('admin:workflows_workflow_changelist')}?folder={obj.pk}"
         return link(url, f"{obj.workflow_total:,}")

@@ -8,12 +8,13 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from projects.console.drawing.graph import MOST_NODES, Line, Node, draw_graph
 from projects.console.rights import sight_of
 from projects.ground import clock
 from projects.ground.showing import tone_of
-from workflows.choices import TaskStatus
+from workflows.choices import TaskStatus, cycle_label, scope_label
 from workflows.models import Dependency, Task
 from workflows.network.graph_loading import Direction, load_graph
 from workflows.schedules.matching import Offset, Scope
@@ -80,11 +81,10 @@ def _nodes(
     for task in tasks:
         title = eyes.name("task", task.pk, task.project_id, task.name)
         if not eyes.sees(task.project_id):
-            nodes.append(Node(task.pk, title, "another project"))
+            nodes.append(Node(task.pk, title, _("another project")))
             continue
         status = status_at(task, now)
-        cycle = task.cycle.replace("_", " ")
-        kind = f"{task.type} · {cycle}" if cycle else task.type
+        kind = f"{task.type} · {cycle_label(task.cycle)}" if task.cycle else task.type
         nodes.append(
             Node(
                 id=task.pk,
@@ -109,9 +109,9 @@ def _line(link: Dependency) -> Line:
 def _hint(offset: Offset, scope: Scope) -> str:
     words = []
     if offset is not Offset.SAME:
-        words.append("previous cycle")
+        words.append(_("previous cycle"))
     if scope is not Scope.DEFAULT:
-        words.append(scope.value.replace("_", " "))
+        words.append(scope_label(scope))
     return ", ".join(words)
 
 
@@ -127,5 +127,5 @@ def _drafted(tasks: Collection[Task], known: set[tuple[int, int]]) -> list[Line]
             name = item["task"] if isinstance(item, dict) else item
             upstream = by_name.get(name.removeprefix(f"{task.workflow.name}/"))
             if upstream is not None and (upstream, task.pk) not in known:
-                lines.append(Line(upstream, task.pk, True, "in the draft"))
+                lines.append(Line(upstream, task.pk, True, _("in the draft")))
     return lines

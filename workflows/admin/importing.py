@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext as _
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
     UnfoldAdminSelectWidget,
@@ -17,6 +18,7 @@ from projects.access import projects_with
 from projects.console.answering import report
 from projects.console.scoped import ScopedAdmin
 from projects.ground.refusals import Refusal
+from projects.ground.words import gettext_lazy
 from projects.models import Project
 from projects.roles import Right
 from projects.verbs.recording import BatchResult
@@ -33,19 +35,25 @@ _PASTED = "pasted.yaml"
 class ImportForm(forms.Form):
     """A file or a pasted text, and what to do with it."""
 
-    project = forms.ModelChoiceField(Project.objects.none(), widget=UnfoldAdminSelectWidget)
-    file = forms.FileField(required=False, label="YAML file", widget=UnfoldAdminFileFieldWidget)
+    project = forms.ModelChoiceField(
+        Project.objects.none(), label=gettext_lazy("Project"), widget=UnfoldAdminSelectWidget
+    )
+    file = forms.FileField(
+        required=False, label=gettext_lazy("YAML file"), widget=UnfoldAdminFileFieldWidget
+    )
     text = forms.CharField(
         required=False,
         strip=False,
         max_length=MAX_FILE_SIZE,
-        label="or its text",
+        label=gettext_lazy("or its text"),
         widget=UnfoldAdminTextareaWidget(
             attrs={"rows": 22, "class": "tm-code-input", "spellcheck": "false"}
         ),
     )
     submit = forms.BooleanField(
-        required=False, label="Submit all its tasks at once", widget=UnfoldBooleanWidget
+        required=False,
+        label=gettext_lazy("Submit all its tasks at once"),
+        widget=UnfoldBooleanWidget,
     )
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
@@ -62,16 +70,16 @@ class ImportForm(forms.Form):
         data = super().clean() or self.cleaned_data
         if upload := data.get("file"):
             if upload.size > MAX_FILE_SIZE:
-                raise forms.ValidationError({"file": "The file has more than 10 MB."})
+                raise forms.ValidationError({"file": _("The file has more than 10 MB.")})
             try:
                 data["text"] = upload.read().decode()
             except UnicodeDecodeError:
-                raise forms.ValidationError({"file": "The file is no UTF-8 text."}) from None
+                raise forms.ValidationError({"file": _("The file is no UTF-8 text.")}) from None
             data["filename"] = upload.name
             # Shown again, with the problems at its lines.
             self.data = {**self.data.dict(), "text": data["text"]}  # type: ignore[attr-defined]
         if not data.get("text", "").strip() and "file" not in self.errors:
-            raise forms.ValidationError({"text": "Choose a file, or paste its text."})
+            raise forms.ValidationError({"text": _("Choose a file, or paste its text.")})
         return data
 
 
@@ -96,8 +104,12 @@ def import_view(model_admin: ScopedAdmin, request: HttpRequest) -> HttpResponse:
         else:
             outcomes = list(result.workflows)
             for one in outcomes:
-                word = "created" if one.created else "updated"
-                model_admin.message_user(request, f"Workflow {one.name} was {word}.")
+                said = (
+                    _("Workflow {name} was created.")
+                    if one.created
+                    else _("Workflow {name} was updated.")
+                )
+                model_admin.message_user(request, said.format(name=one.name))
             if isinstance(result.submission, BatchResult):
                 report(request, result.submission, submit_tasks.done, TASKS.counted)
             if len(outcomes) == 1:
@@ -109,7 +121,7 @@ def import_view(model_admin: ScopedAdmin, request: HttpRequest) -> HttpResponse:
         "problems": problems,
         "lines": _numbered(form, problems),
     }
-    return model_admin.page(request, "workflows/import.html", "Import workflows", context)
+    return model_admin.page(request, "workflows/import.html", _("Import workflows"), context)
 
 
 def _numbered(form: ImportForm, problems: list[Any]) -> list[tuple[int, str, list[str]]]:

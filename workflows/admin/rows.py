@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from workflows.choices import OFFSET_CHOICES, SCOPE_CHOICES
 
@@ -85,9 +86,10 @@ class ParametersField(forms.Field):
         for row in value or []:
             name = row["name"].strip()
             if not name:
-                raise forms.ValidationError(f"The value “{row['value']}” has no name.")
+                message = _("The value “{value}” has no name.")
+                raise forms.ValidationError(message.format(value=row["value"]))
             if name in found:
-                raise forms.ValidationError(f"“{name}” is given twice.")
+                raise forms.ValidationError(_("“{name}” is given twice.").format(name=name))
             found[name] = row["value"]
         return found
 

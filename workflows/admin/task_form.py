@@ -7,13 +7,15 @@ comes back to the field of its path.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.dates import WEEKDAYS_ABBR
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
@@ -31,6 +33,7 @@ from projects.ground.fields.forms import (
     text_field,
     to_text,
 )
+from projects.ground.words import gettext_lazy
 from projects.roles import Right
 from workflows.admin.choices import groups_for
 from workflows.admin.revised import RevisedForm
@@ -38,15 +41,12 @@ from workflows.admin.rows import DependenciesField, ParametersField
 from workflows.choices import CYCLE_CHOICES, CatchUp, Priority
 from workflows.definitions.closed_references import cover_for
 from workflows.definitions.definition import DEFAULT_GROUP, DEFAULT_TIMEOUT, Retries
-from workflows.definitions.task_types import task_types
+from workflows.definitions.task_types import get_task_type, task_types
 from workflows.editing.owners import possible_owners
 from workflows.models import Task, Workflow
 
 MOST_SUGGESTIONS = 2_000
-_WEEKDAYS = [
-    (str(number), name)
-    for number, name in enumerate(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), 1)
-]
+_WEEKDAYS = [(str(number + 1), name) for number, name in WEEKDAYS_ABBR.items()]
 # The keys of a schedule and the cycles that have them; see workflows.schedules.reading.
 _SCHEDULE_CYCLES = {
     "every": ("minute", "hour"),
@@ -67,91 +67,131 @@ class BaseTaskForm(RevisedForm):
     """A task's name and draft; the settings of each type are added by `task_form`."""
 
     workflow = forms.ModelChoiceField(
-        Workflow.objects.none(), required=False, widget=UnfoldAdminSelectWidget
+        Workflow.objects.none(),
+        required=False,
+        label=gettext_lazy("Workflow"),
+        widget=UnfoldAdminSelectWidget,
     )
     owners = forms.ModelMultipleChoiceField(
         get_user_model().objects.none(),
         required=False,
+        label=gettext_lazy("Owners"),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
-    type = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
+    type = forms.ChoiceField(label=gettext_lazy("Type"), widget=UnfoldAdminSelectWidget)
     description = forms.CharField(
-        required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
+        required=False,
+        label=gettext_lazy("Description"),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
     )
     code = forms.CharField(
         required=False,
         strip=False,
+        label=gettext_lazy("Code"),
         widget=text_area(18),
-        help_text="${name} stands for a parameter; anything else is left alone.",
+        help_text=gettext_lazy("${name} stands for a parameter; anything else is left alone."),
     )
 
     schedule_cycle = forms.ChoiceField(
-        label="Cycle", choices=CYCLE_CHOICES, widget=UnfoldAdminSelectWidget, initial="day"
+        label=gettext_lazy("Cycle"),
+        choices=CYCLE_CHOICES,
+        widget=UnfoldAdminSelectWidget,
+        initial="day",
     )
-    schedule_every = number_field("Every", "Minutes (1–59) or hours (1–23).", "1")
-    schedule_from = text_field("From", "Time of day.", "00:00")
-    schedule_until = text_field("Until", "Time of day.", "23:59")
-    schedule_hours = text_field("or at hours", "Instead of “every”: 0, 6, 12, 18.")
-    schedule_minute = number_field("at minute", "Of the listed hours.", "0")
+    schedule_every = number_field(
+        gettext_lazy("Every"), gettext_lazy("Minutes (1–59) or hours (1–23)."), "1"
+    )
+    schedule_from = text_field(gettext_lazy("From"), gettext_lazy("Time of day."), "00:00")
+    schedule_until = text_field(gettext_lazy("Until"), gettext_lazy("Time of day."), "23:59")
+    schedule_hours = text_field(
+        gettext_lazy("or at hours"), gettext_lazy("Instead of “every”: 0, 6, 12, 18.")
+    )
+    schedule_minute = number_field(
+        gettext_lazy("at minute"), gettext_lazy("Of the listed hours."), "0"
+    )
     schedule_at = text_field(
-        "At", "Time of day; for one time the day as well: 2026-01-31 05:00.", "00:00"
+        gettext_lazy("At"),
+        gettext_lazy("Time of day; for one time the day as well: 2026-01-31 05:00."),
+        "00:00",
     )
     schedule_weekdays = forms.MultipleChoiceField(
         required=False,
-        label="Weekdays",
+        label=gettext_lazy("Weekdays"),
         choices=_WEEKDAYS,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
-    schedule_days = text_field("Days of the month", "1, 15, last", "1")
-    schedule_dates = text_field("Dates of the year", "Month and day: 01-01, 07-01", "01-01")
+    schedule_days = text_field(gettext_lazy("Days of the month"), gettext_lazy("1, 15, last"), "1")
+    schedule_dates = text_field(
+        gettext_lazy("Dates of the year"), gettext_lazy("Month and day: 01-01, 07-01"), "01-01"
+    )
     schedule_expression = text_field(
-        "Crontab", "Minute, hour, day, month, weekday.", "30 2 * * 1-5"
+        gettext_lazy("Crontab"), gettext_lazy("Minute, hour, day, month, weekday."), "30 2 * * 1-5"
     )
-    schedule_time_zone = text_field("Time zone", "Empty: the workflow's, or the project's.")
+    schedule_time_zone = text_field(
+        gettext_lazy("Time zone"), gettext_lazy("Empty: the workflow's, or the project's.")
+    )
     schedule_effective_from = text_field(
-        "Effective from", "A date, or a date and time.", "2026-01-01"
+        gettext_lazy("Effective from"), gettext_lazy("A date, or a date and time."), "2026-01-01"
     )
-    schedule_effective_until = text_field("Effective until", "Included.", "")
+    schedule_effective_until = text_field(
+        gettext_lazy("Effective until"), gettext_lazy("Included."), ""
+    )
 
     depends_on = DependenciesField(
         required=False,
-        label="Depends on",
-        help_text="task, workflow/task or project/workflow/task.",
+        label=gettext_lazy("Depends on"),
+        help_text=gettext_lazy("task, workflow/task or project/workflow/task."),
     )
     self_dependent = forms.BooleanField(
         required=False,
-        label="Waits for its own previous instance",
+        label=gettext_lazy("Waits for its own previous instance"),
         widget=UnfoldBooleanWidget,
     )
     parameters = ParametersField(
         required=False,
-        help_text="A constant, a built-in such as $bizdate, or an expression: ${yyyymmdd-7} on "
-        "the data date, $[yyyymmddhh24miss-1/24] on the planned time.",
+        label=gettext_lazy("Parameters"),
+        help_text=gettext_lazy(
+            "A constant, a built-in such as $bizdate, or an expression: ${yyyymmdd-7} on "
+            "the data date, $[yyyymmddhh24miss-1/24] on the planned time."
+        ),
     )
 
-    retries_limit = number_field("Retries", "", _DEFAULT_RETRIES.limit)
-    retries_interval = number_field("Retry interval", "Seconds.", _DEFAULT_RETRIES.interval)
+    retries_limit = number_field(gettext_lazy("Retries"), "", _DEFAULT_RETRIES.limit)
+    retries_interval = number_field(
+        gettext_lazy("Retry interval"), gettext_lazy("Seconds."), _DEFAULT_RETRIES.interval
+    )
     retries_backoff = forms.FloatField(
         required=False,
-        label="Back-off",
-        help_text="Factor from one retry to the next, 1 or more.",
+        label=gettext_lazy("Back-off"),
+        help_text=gettext_lazy("Factor from one retry to the next, 1 or more."),
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "1"}),
     )
     retries_max_interval = number_field(
-        "Longest interval", "Seconds.", _DEFAULT_RETRIES.max_interval
+        gettext_lazy("Longest interval"), gettext_lazy("Seconds."), _DEFAULT_RETRIES.max_interval
     )
-    timeout = number_field("Time limit", "Seconds; at most 7 days.", DEFAULT_TIMEOUT)
+    timeout = number_field(
+        gettext_lazy("Time limit"), gettext_lazy("Seconds; at most 7 days."), DEFAULT_TIMEOUT
+    )
     priority = forms.TypedChoiceField(
-        coerce=int, choices=Priority.choices, initial=5, widget=UnfoldAdminSelectWidget
+        coerce=int,
+        choices=Priority.choices,
+        initial=5,
+        label=gettext_lazy("Priority"),
+        widget=UnfoldAdminSelectWidget,
     )
-    resource_group = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
-    max_parallel = number_field("At a time", "Executions of this task at a time; empty: no limit.")
+    resource_group = forms.ChoiceField(
+        label=gettext_lazy("Resource group"), widget=UnfoldAdminSelectWidget
+    )
+    max_parallel = number_field(
+        gettext_lazy("At a time"),
+        gettext_lazy("Executions of this task at a time; empty: no limit."),
+    )
     catch_up = forms.ChoiceField(
-        label="After an outage",
+        label=gettext_lazy("After an outage"),
         choices=CatchUp.choices,
         initial=CatchUp.ALL.value,
         widget=UnfoldAdminSelectWidget,
-        help_text="What is made of the instances that were missed.",
+        help_text=gettext_lazy("What is made of the instances that were missed."),
     )
 
     class Meta:
@@ -207,7 +247,7 @@ class BaseTaskForm(RevisedForm):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if not self.instance.pk and not data.get("workflow") and "workflow" not in self.errors:
-            self.add_error("workflow", "This field is required.")
+            self.add_error("workflow", _("This field is required."))
         return data
 
     def draft(self) -> dict[str, Any]:
@@ -268,13 +308,14 @@ class BaseTaskForm(RevisedForm):
 
     def place_fault(self, path: str, message: str) -> tuple[str | None, str]:
         """Return the field for a path such as "schedule.at" or "depends_on.2.task"."""
-        head, _, rest = path.partition(".")
+        head, rest = path.partition(".")[::2]
         part = rest.partition(".")[0]
         name = field_of(path, self.data.get("type", ""))
         if name != head or head == "owners":
             return name, message
         if head == "depends_on" and part.isdigit():
-            return head, f"Row {int(part) + 1}: {message}"
+            row = _("Row {number}: {message}").format(number=int(part) + 1, message=message)
+            return head, row
         return head, f"{rest}: {message}" if rest else message
 
 
@@ -308,13 +349,19 @@ def field_of(path: str, task_type: str) -> str:
 def words_of(path: str, task_type: str) -> tuple[str, str]:
     """Return what the form calls the field of a path, and the anchor of that field."""
     name = field_of(path, task_type)
-    field = BaseTaskForm.base_fields.get(name)
-    head, _, rest = path.partition(".")
+    head, rest = path.partition(".")[::2]
     part = rest.partition(".")[0]
-    label = field.label if field and field.label else part if head == "config" else name
-    label = str(label).replace("_", " ").capitalize()
-    row = f", row {int(part) + 1}" if name == "depends_on" and part.isdigit() else ""
-    return f"{label}{row}", f"id_{name}"
+    if head == "config":
+        kind = get_task_type(task_type)
+        titles = {one.name: one.title for one in kind.config} if kind else {}
+        label = titles.get(part, part)
+    else:
+        field = BaseTaskForm.base_fields.get(name)
+        label = str(field.label) if field else name
+    label = str(capfirst(label))
+    if name == "depends_on" and part.isdigit():
+        label = _("{field}, row {number}").format(field=label, number=int(part) + 1)
+    return label, f"id_{name}"
 
 
 def initial_of(draft: Mapping[str, Any]) -> dict[str, Any]:
@@ -350,9 +397,8 @@ def initial_of(draft: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-@cache
 def task_form() -> type[BaseTaskForm]:
-    """Return the form with the settings of every type in it."""
+    """Return the form with the settings of every type in it, as its reader reads them."""
     fields = {
         config_name(one.name, field.name): form_field(field)
         for one in task_types().values()

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from projects.console.extensions import entries_of
 from projects.console.rights import may
@@ -121,14 +122,14 @@ def read_draft(task: Task) -> tuple[TaskDefinition | None, list[tuple[str, str]]
 
 def preview_context(request: HttpRequest, task: Task) -> dict[str, Any]:
     """Return the parameters on the request's `date`, a data date."""
-    definition, _ = read_draft(task)
+    definition = read_draft(task)[0]
     written = request.GET.get("date", "")
     try:
         day = date.fromisoformat(written) if written else None
     except ValueError:
         return {
             "task": task,
-            "preview_fault": f"“{written}” is not a date.",
+            "preview_fault": _("“{text}” is not a date.").format(text=written),
             "preview_date": written,
         }
     return {"task": task, **_preview(task, definition, day)}
@@ -136,13 +137,13 @@ def preview_context(request: HttpRequest, task: Task) -> dict[str, Any]:
 
 def _preview(task: Task, definition: TaskDefinition | None, day: date | None) -> dict[str, Any]:
     if definition is None:
-        return {"preview_fault": "The draft cannot be read.", "preview_date": ""}
+        return {"preview_fault": _("The draft cannot be read."), "preview_date": ""}
     now = clock.now()
     zone = ZoneInfo(definition.schedule.time_zone)
     day = day or now.astimezone(zone).date() - timedelta(days=1)
     if not 1970 <= day.year <= 2199:
         return {
-            "preview_fault": "Choose a date from 1970 to 2199.",
+            "preview_fault": _("Choose a date from 1970 to 2199."),
             "preview_date": day.isoformat(),
         }
     fires: list[Any] = []

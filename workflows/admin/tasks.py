@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from unfold.decorators import display
 
 from projects.admin.projects import project_choices
@@ -20,6 +21,7 @@ from projects.console.verb_pages import VerbPages
 from projects.ground import clock
 from projects.ground.refusals import Refusal
 from projects.ground.showing import NOTHING, badge, link, names, when
+from projects.ground.words import gettext_lazy
 from projects.roles import Right
 from workflows.admin.choices import (
     folder_choices,
@@ -41,7 +43,7 @@ from workflows.admin.task_page import (
     preview_context,
     read_draft,
 )
-from workflows.choices import TaskStatus
+from workflows.choices import TaskStatus, cycle_label
 from workflows.editing.drafts import create_task, delete_draft_task
 from workflows.editing.tasks import update_task
 from workflows.filters import TaskFilter
@@ -51,9 +53,9 @@ from workflows.verbs.noun import TASKS
 from workflows.verbs.submit import SubmissionRefused, submit_tasks
 
 _SUBMITTED = {
-    "submitted": "submitted",
-    "reactivated": "submitted again, and back in operations",
-    "unchanged": "the draft has not changed: nothing was done",
+    "submitted": gettext_lazy("{task}: submitted."),
+    "reactivated": gettext_lazy("{task}: submitted again, and back in operations."),
+    "unchanged": gettext_lazy("{task}: the draft has not changed: nothing was done."),
 }
 
 
@@ -65,14 +67,14 @@ class TaskAdmin(VerbPages):
     add_right = change_right = delete_right = Right.DEVELOP
     filterset = TaskFilter
     shown_filters = {
-        "status": "Status",
-        "project": "Project",
-        "workflow": "Workflow",
-        "folder": "Folder",
-        "type": "Type",
-        "cycle": "Cycle",
-        "resource_group": "Resource group",
-        "owner": "Owner",
+        "status": gettext_lazy("Status"),
+        "project": gettext_lazy("Project"),
+        "workflow": gettext_lazy("Workflow"),
+        "folder": gettext_lazy("Folder"),
+        "type": gettext_lazy("Type"),
+        "cycle": gettext_lazy("Cycle"),
+        "resource_group": gettext_lazy("Resource group"),
+        "owner": gettext_lazy("Owner"),
     }
     filter_choices = {
         "project": project_choices,
@@ -101,7 +103,7 @@ class TaskAdmin(VerbPages):
     )
     list_display_links = ("name_shown",)
     phone_columns = ("name_shown", "status_shown", "workflow_shown", "next_fire")
-    empty_text = "No task yet: open a workflow and add one, or import its YAML file."
+    empty_text = gettext_lazy("No task yet: open a workflow and add one, or import its YAML file.")
     list_before_template = "tidemill/list_before.html"
     ordering = ("workflow__name", "position", "name", "pk")
     fieldsets = (
@@ -118,7 +120,7 @@ class TaskAdmin(VerbPages):
             },
         ),
         (
-            "Schedule",
+            gettext_lazy("Schedule"),
             {
                 "fields": (
                     "schedule_cycle",
@@ -138,10 +140,10 @@ class TaskAdmin(VerbPages):
                 )
             },
         ),
-        ("Dependencies", {"fields": ("depends_on", "self_dependent")}),
-        ("Parameters", {"fields": ("parameters",)}),
+        (gettext_lazy("Dependencies"), {"fields": ("depends_on", "self_dependent")}),
+        (gettext_lazy("Parameters"), {"fields": ("parameters",)}),
         (
-            "Running",
+            gettext_lazy("Running"),
             {
                 "fields": (
                     "priority",
@@ -199,52 +201,52 @@ class TaskAdmin(VerbPages):
 
     # --- list ----------------------------------------------------------------------------------
 
-    @display(description="Task", ordering="name")
+    @display(description=gettext_lazy("Task"), ordering="name")
     def name_shown(self, obj: Task) -> SafeString:
         return format_html('{} <span class="tm-note">#{}</span>', obj.name, obj.pk)
 
-    @display(description="Status", ordering="effective_status")
+    @display(description=gettext_lazy("Status"), ordering="effective_status")
     def status_shown(self, obj: Any) -> SafeString:
         return badge(obj.effective_status, TaskStatus(obj.effective_status).label)
 
-    @display(description="Workflow", ordering="workflow__name")
+    @display(description=gettext_lazy("Workflow"), ordering="workflow__name")
     def workflow_shown(self, obj: Task) -> SafeString:
         url = reverse("admin:workflows_workflow_change", args=[obj.workflow_id])
         return link(url, obj.workflow.name)
 
-    @display(description="Cycle", ordering="cycle")
+    @display(description=gettext_lazy("Cycle"), ordering="cycle")
     def cycle_shown(self, obj: Task) -> str | SafeString:
-        return obj.cycle.replace("_", " ") if obj.cycle else NOTHING
+        return cycle_label(obj.cycle) if obj.cycle else NOTHING
 
-    @display(description="Next instance", ordering="next_fire_at")
+    @display(description=gettext_lazy("Next instance"), ordering="next_fire_at")
     def next_fire(self, obj: Task) -> SafeString:
         return when(obj.next_fire_at)
 
-    @display(description="Owners")
+    @display(description=gettext_lazy("Owners"))
     def owners_shown(self, obj: Task) -> SafeString:
         return names(obj.owners.all())
 
-    @display(description="Folder", ordering="workflow__folder__path")
+    @display(description=gettext_lazy("Folder"), ordering="workflow__folder__path")
     def folder_shown(self, obj: Task) -> str | SafeString:
         return obj.workflow.folder.path if obj.workflow.folder else NOTHING
 
-    @display(description="Last submission", ordering="last_submitted_at")
+    @display(description=gettext_lazy("Last submission"), ordering="last_submitted_at")
     def submitted(self, obj: Task) -> SafeString:
         return when(obj.last_submitted_at)
 
-    @display(description="First run", ordering="first_run_at")
+    @display(description=gettext_lazy("First run"), ordering="first_run_at")
     def first_run(self, obj: Task) -> SafeString:
         return when(obj.first_run_at)
 
-    @display(description="Created", ordering="first_submitted_at")
+    @display(description=gettext_lazy("Created"), ordering="first_submitted_at")
     def created(self, obj: Task) -> SafeString:
         return when(obj.first_submitted_at)
 
-    @display(description="Effective from", ordering="effective_from")
+    @display(description=gettext_lazy("Effective from"), ordering="effective_from")
     def effective_since(self, obj: Task) -> SafeString:
         return when(obj.effective_from)
 
-    @display(description="Effective until", ordering="effective_until")
+    @display(description=gettext_lazy("Effective until"), ordering="effective_until")
     def effective_till(self, obj: Task) -> SafeString:
         return when(obj.effective_until)
 
@@ -289,7 +291,8 @@ class TaskAdmin(VerbPages):
         except Refusal as refusal:
             self.message_user(request, refusal.detail, "error")
         else:
-            self.message_user(request, f"{task.name}: {_SUBMITTED[result.outcomes[0].code]}.")
+            said = _SUBMITTED[result.outcomes[0].code].format(task=task.name)
+            self.message_user(request, said)
         return HttpResponseRedirect(self.url("change", pk))
 
     def preview(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -338,11 +341,14 @@ class TaskAdmin(VerbPages):
         return self.response_change(request, obj)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        self.message_user(request, "The draft was saved; submit it to put it into force.")
+        self.message_user(request, _("The draft was saved; submit it to put it into force."))
         task = self.get_object(request, str(obj.pk))
-        definition, _ = read_draft(task)
+        definition = read_draft(task)[0]
         for doubt in doubts_of(request, task, definition):
-            text = 'As it is, it would be refused: <a class="tm-link" href="{}">{}</a>: {}'
-            told = format_html(text, doubt.address, doubt.label, doubt.message)
+            told = format_html(
+                _("As it is, it would be refused: {field}: {message}"),
+                field=link(doubt.address, doubt.label),
+                message=doubt.message,
+            )
             self.message_user(request, told, "warning")
         return HttpResponseRedirect(self.url("change", obj.pk))

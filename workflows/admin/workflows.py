@@ -31,6 +31,7 @@ from projects.console.rights import may
 from projects.console.verb_pages import VerbPages
 from projects.ground import clock
 from projects.ground.showing import NOTHING, names, tone_of, when
+from projects.ground.words import gettext_lazy
 from projects.models import Project
 from projects.roles import Right
 from workflows.admin.choices import folder_choices, owner_choices
@@ -63,21 +64,27 @@ _COUNTED = (
 class WorkflowForm(RevisedForm):
     """A workflow's settings; its project is chosen once."""
 
-    project = forms.ModelChoiceField(Project.objects.none(), widget=UnfoldAdminSelectWidget)
+    project = forms.ModelChoiceField(
+        Project.objects.none(), label=gettext_lazy("Project"), widget=UnfoldAdminSelectWidget
+    )
     folder = forms.ModelChoiceField(
         Folder.objects.none(),
         required=False,
-        empty_label="(the project's root)",
+        label=gettext_lazy("Folder"),
+        empty_label=gettext_lazy("(the project's root)"),
         widget=UnfoldAdminSelectWidget,
     )
     description = forms.CharField(
-        required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3})
+        required=False,
+        label=gettext_lazy("Description"),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
     )
     owners = forms.ModelMultipleChoiceField(
         get_user_model().objects.none(),
         required=False,
+        label=gettext_lazy("Owners"),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="Members of the project; nobody chosen: you.",
+        help_text=gettext_lazy("Members of the project; nobody chosen: you."),
     )
 
     class Meta:
@@ -128,7 +135,11 @@ class WorkflowAdmin(VerbPages):
     verb_noun = WORKFLOWS
     add_right = change_right = delete_right = Right.DEVELOP
     filterset = WorkflowFilter
-    shown_filters = {"project": "Project", "folder": "Folder", "owner": "Owner"}
+    shown_filters = {
+        "project": gettext_lazy("Project"),
+        "folder": gettext_lazy("Folder"),
+        "owner": gettext_lazy("Owner"),
+    }
     filter_choices = {
         "project": project_choices,
         "folder": folder_choices,
@@ -147,7 +158,7 @@ class WorkflowAdmin(VerbPages):
         "last_submission",
     )
     phone_columns = ("name", "project", "tasks_shown")
-    empty_text = "No workflow yet: add one, or import its YAML file."
+    empty_text = gettext_lazy("No workflow yet: add one, or import its YAML file.")
     list_before_template = "tidemill/list_before.html"
     ordering = ("project__name", "name")
     actions = ("export_chosen",)
@@ -189,15 +200,15 @@ class WorkflowAdmin(VerbPages):
 
     # --- list ----------------------------------------------------------------------------------
 
-    @display(description="Folder", ordering="folder__path")
+    @display(description=gettext_lazy("Folder"), ordering="folder__path")
     def folder_shown(self, obj: Workflow) -> str | SafeString:
         return obj.folder.path if obj.folder else NOTHING
 
-    @display(description="Owners")
+    @display(description=gettext_lazy("Owners"))
     def owners_shown(self, obj: Workflow) -> SafeString:
         return names(obj.owners.all())
 
-    @display(description="Tasks", ordering="task_total")
+    @display(description=gettext_lazy("Tasks"), ordering="task_total")
     def tasks_shown(self, obj: Any) -> SafeString:
         parts = [(one, getattr(obj, f"{one.name.lower()}_total")) for one in _COUNTED]
         chips = format_html_join(
@@ -207,11 +218,11 @@ class WorkflowAdmin(VerbPages):
         )
         return format_html("{} {}", f"{obj.task_total:,}", chips)
 
-    @display(description="First submission", ordering="first_submitted")
+    @display(description=gettext_lazy("First submission"), ordering="first_submitted")
     def first_submission(self, obj: Any) -> SafeString:
         return when(obj.first_submitted)
 
-    @display(description="Last submission", ordering="last_submitted")
+    @display(description=gettext_lazy("Last submission"), ordering="last_submitted")
     def last_submission(self, obj: Any) -> SafeString:
         return when(obj.last_submitted)
 
@@ -221,12 +232,12 @@ class WorkflowAdmin(VerbPages):
         actions = super().get_actions(request)
         return actions | entry_actions(request, Workflow)
 
-    @action(description="Export as YAML")
+    @action(description=gettext_lazy("Export as YAML"))
     def export_chosen(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse:
         ids = list(queryset.order_by("name", "pk").values_list("pk", flat=True)[:MOST_EXPORTED])
         return _as_file("workflows.yaml", export_workflows(ids, actor=request.user).values())
 
-    @action(description="Import YAML …", icon="upload_file", permissions=["develop"])
+    @action(description=gettext_lazy("Import YAML …"), icon="upload_file", permissions=["develop"])
     def import_file(self, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:workflows_workflow_import"))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from projects.ground.refusals import Invalid
@@ -134,14 +135,13 @@ class ParametersBody(Body):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("data_date" in attrs) == ("scheduled_at" in attrs):
-            message = "Give either a data date or a planned time."
+            message = _("Give either a data date or a planned time.")
             raise serializers.ValidationError({"data_date": [message]})
         for name in ("data_date", "scheduled_at"):
             moment = attrs.get(name)
             day = moment.date() if isinstance(moment, datetime) else moment
             if day is not None and not FIRST_DATE <= day <= LAST_DATE:
-                message = f"Must be between {FIRST_DATE} and {LAST_DATE}."
-                raise serializers.ValidationError({name: [message]})
+                raise serializers.ValidationError({name: [_not_between()]})
         return attrs
 
 
@@ -151,8 +151,9 @@ def read_owner_ids(project_id: int, names: Iterable[str]) -> list[int]:
     found = dict(
         possible_owners(project_id).filter(username__in=wanted).values_list("username", "pk")
     )
+    message = _("“{name}” is not a member of this project.")
     faults = [
-        (f"owners.{index}", f"“{name}” is not a member of this project.")
+        (f"owners.{index}", message.format(name=name))
         for index, name in enumerate(wanted)
         if name not in found
     ]
@@ -168,7 +169,12 @@ def read_instant(text: str, field: str) -> datetime:
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
-        raise Invalid.from_pairs([(field, "Must be a time such as 2026-01-31T05:00:00Z.")])
+        message = _("Must be a time such as {example}.").format(example="2026-01-31T05:00:00Z")
+        raise Invalid.from_pairs([(field, message)])
     if not FIRST_DATE <= instant.date() <= LAST_DATE:
-        raise Invalid.from_pairs([(field, f"Must be between {FIRST_DATE} and {LAST_DATE}.")])
+        raise Invalid.from_pairs([(field, _not_between())])
     return instant.astimezone(UTC)
+
+
+def _not_between() -> str:
+    return _("Must be between {first} and {last}.").format(first=FIRST_DATE, last=LAST_DATE)

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db.models import Prefetch, QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
@@ -179,7 +180,7 @@ class TaskViewSet(ListRead):
         after = self.find_version(int(number))
         against = request.query_params.get("against", str(after.number - 1))
         if not (against.isascii() and against.isdigit() and len(against) <= 9):
-            raise ValidationError({"against": ["Must be the number of a version."]})
+            raise ValidationError({"against": [_("Must be the number of a version.")]})
         before = None if against == "0" else self.find_version(int(against))
         cover = cover_for(request.user, [after.task_id])
         differences = diff(
@@ -227,7 +228,8 @@ class TaskViewSet(ListRead):
         task = self.get_object()
         count = request.query_params.get("count", "10")
         if not (count.isascii() and count.isdigit() and 1 <= int(count[:4]) <= MOST_FIRES):
-            raise ValidationError({"count": [f"Must be a number from 1 to {MOST_FIRES}."]})
+            message = _("Must be a number from 1 to {most}.").format(most=MOST_FIRES)
+            raise ValidationError({"count": [message]})
         after = request.query_params.get("after")
         moment = clock.now() if after is None else read_instant(after, "after")
         schedule = self.definition_of(task, None).schedule
@@ -253,7 +255,7 @@ class TaskViewSet(ListRead):
         rows = TaskVersion.objects.select_related("submitted_by")
         version = rows.filter(task=task, number=number).first()
         if version is None:
-            raise NotFound(f"The task has no version {number}.")
+            raise NotFound(_("The task has no version {number}.").format(number=number))
         return version
 
 

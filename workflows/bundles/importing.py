@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, require
 from projects.ground import clock
@@ -92,7 +93,7 @@ def import_bundles(
     """
     require(actor, project_id, Right.DEVELOP)
     if not bundles:
-        raise Invalid("There is no workflow to import.", code="empty")
+        raise Invalid(_("There is no workflow to import."), code="empty")
     # The order of locks is that of submission: the graph, then names, then rows by id.
     if submit:
         lock_graph()
@@ -141,8 +142,9 @@ def _repeated_names(bundles: Sequence[WorkflowBundle]) -> list[BundleProblem]:
     for bundle in bundles:
         first = seen.setdefault(bundle.name, bundle)
         if first is not bundle:
-            message = f"“{bundle.name}” is in {first.filename} already."
-            problems.append(bundle.problem("workflow", message))
+            message = _("“{name}” is in {file} already.")
+            told = message.format(name=bundle.name, file=first.filename)
+            problems.append(bundle.problem("workflow", told))
     return problems
 
 
@@ -153,8 +155,9 @@ def _find_owners(
     names = {name for bundle in bundles for name in bundle.owners or ()}
     users = possible_owners(project_id).filter(username__in=names) if names else ()
     found = {user.get_username(): user.pk for user in users}
+    message = _("“{name}” is not a member of this project.")
     problems = [
-        bundle.problem("owners", f"“{name}” is not a member of this project.")
+        bundle.problem("owners", message.format(name=name))
         for bundle in bundles
         for name in bundle.owners or ()
         if name not in found

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from django.utils.translation import gettext as _
 
 from projects.ground.fields.faults import join
+from projects.ground.words import thousands
 
 MAX_SIZE = 10_000_000
 MAX_DEPTH = 20
@@ -74,7 +76,8 @@ def read_scalar(text: str) -> str | int | float | bool | None:
 def read_documents(text: str) -> tuple[list[Document], list[Fault]]:
     """Return the documents of a file, empty ones left out, and what is wrong with the YAML."""
     if len(text) > MAX_SIZE:
-        return [], [Fault(1, "", f"The file is larger than {MAX_SIZE:,} characters.")]
+        message = _("The file is larger than {most} characters.").format(most=thousands(MAX_SIZE))
+        return [], [Fault(1, "", message)]
     reader = _Reader()
     loader = None
     try:
@@ -86,14 +89,15 @@ def read_documents(text: str) -> tuple[list[Document], list[Fault]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        message = error.problem or error.context or "not YAML"
-        reader.faults.append(Fault(line, "", f"This is not YAML: {message}."))
+        problem = error.problem or error.context
+        message = _("This is not YAML: {problem}.") if problem else _("This is not YAML.")
+        reader.faults.append(Fault(line, "", message.format(problem=problem)))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if error.position >= 0 else 1
-        reader.faults.append(Fault(line, "", "This is not YAML: a character is not allowed."))
+        reader.faults.append(Fault(line, "", _("This is not YAML: a character is not allowed.")))
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
-        reader.faults.append(Fault(line, "", "This is not YAML: a character is not allowed."))
+        reader.faults.append(Fault(line, "", _("This is not YAML: a character is not allowed.")))
     finally:
         if loader is not None:
             loader.dispose()
@@ -174,9 +178,10 @@ class _Reader:
 
     def _take_alias(self, event: Any, line: int) -> None:
         if self._expects_key():
-            self._give_up(line, "An alias cannot be a key.")
+            self._give_up(line, _("An alias cannot be a key."))
         if event.anchor not in self._anchors:
-            self._give_up(line, f"There is no anchor &{event.anchor} before this.")
+            message = _("There is no anchor &{name} before this.").format(name=event.anchor)
+            self._give_up(line, message)
         value, size = self._anchors[event.anchor]
         self._count(size, line)
         self._place(value, line)
@@ -185,9 +190,9 @@ class _Reader:
     def _begin(self, event: Any, line: int) -> None:
         self._count(1, line)
         if self._expects_key():
-            self._give_up(line, "A key must be a text.")
+            self._give_up(line, _("A key must be a text."))
         if len(self._open) >= MAX_DEPTH:
-            self._give_up(line, f"Nested deeper than {MAX_DEPTH} levels.")
+            self._give_up(line, _("Nested deeper than {most} levels.").format(most=MAX_DEPTH))
         if event.tag is not None:
             self._refuse_tag(event, line)
         value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
@@ -201,7 +206,8 @@ class _Reader:
         top.skip = key in top.value
         if top.skip:
             first = self._lines.get(path, line)
-            self.faults.append(Fault(line, path, f"Given twice: first in line {first}."))
+            message = _("Given twice: first in line {line}.").format(line=first)
+            self.faults.append(Fault(line, path, message))
         else:
             self._lines[path] = line
 
@@ -233,14 +239,16 @@ class _Reader:
     def _count(self, size: int, line: int) -> None:
         self._nodes += size
         if self._nodes > MAX_NODES:
-            self._give_up(line, f"The file holds more than {MAX_NODES:,} values.")
+            message = _("The file holds more than {most} values.").format(most=thousands(MAX_NODES))
+            self._give_up(line, message)
 
     def _grow(self, size: int) -> None:
         if self._open:
             self._open[-1].size += size
 
     def _refuse_tag(self, event: Any, line: int) -> None:
-        self.faults.append(Fault(line, "", f"Tags such as {event.tag} are not allowed."))
+        message = _("Tags such as {tag} are not allowed.").format(tag=event.tag)
+        self.faults.append(Fault(line, "", message))
 
     def _give_up(self, line: int, message: str) -> None:
         self.faults.append(Fault(line, "", message))

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from projects.ground.fields.faults import unknown_key
 from projects.ground.fields.reader import FieldReader
 from workflows.bundles.problems import BundleError, BundleProblem
@@ -80,7 +82,7 @@ def parse_bundle(text: str, filename: str) -> list[WorkflowBundle]:
         problems += own
         bundles.append(bundle)
     if not documents and not problems:
-        problems.append(BundleProblem(filename, 1, "", "The file holds no workflow."))
+        problems.append(BundleProblem(filename, 1, "", _("The file holds no workflow.")))
     if problems:
         raise BundleError(sorted(problems, key=lambda problem: problem.line))
     return bundles
@@ -89,10 +91,11 @@ def parse_bundle(text: str, filename: str) -> list[WorkflowBundle]:
 def _read_workflow(document: Document, filename: str) -> tuple[WorkflowBundle, list[BundleProblem]]:
     fields = FieldReader(document.data, WORKFLOW_FIELDS)
     if not isinstance(document.data, Mapping):
-        problems = [BundleProblem(filename, document.line, "", text) for _, text in fields.errors]
+        problems = [BundleProblem(filename, document.line, "", one[1]) for one in fields.errors]
         return WorkflowBundle(name=""), problems
     if fields.raw("tidemill") != FORMAT:
-        fields.refuse("tidemill", f"Must be {FORMAT}, the version of this file format.")
+        message = _("Must be {format}, the version of this file format.")
+        fields.refuse("tidemill", message.format(format=FORMAT))
     name = fields.text("workflow", required=True)
     if name:
         fields.errors += check_name(name, "workflow")
@@ -101,7 +104,8 @@ def _read_workflow(document: Document, filename: str) -> tuple[WorkflowBundle, l
         fields.errors += check_path(folder)
     time_zone = fields.text("time_zone")
     if time_zone and not is_time_zone(time_zone):
-        fields.refuse("time_zone", f"“{time_zone}” is not a time zone such as Europe/Berlin.")
+        message = _("“{zone}” is not a time zone such as Europe/Berlin.")
+        fields.refuse("time_zone", message.format(zone=time_zone))
         time_zone = ""
     description = fields.text("description", max_length=MAX_DESCRIPTION_LENGTH)
     owners = _read_owners(fields)
@@ -129,9 +133,9 @@ def _read_owners(fields: FieldReader) -> tuple[str, ...] | None:
     found: list[str] = []
     for index, owner in enumerate(fields.sequence("owners", max_items=100)):
         if not isinstance(owner, str) or not owner:
-            fields.refuse(f"owners.{index}", "Must be a user name.")
+            fields.refuse(f"owners.{index}", _("Must be a user name."))
         elif owner in found:
-            fields.refuse(f"owners.{index}", f"“{owner}” is named twice.")
+            fields.refuse(f"owners.{index}", _("“{name}” is named twice.").format(name=owner))
         else:
             found.append(owner)
     return tuple(sorted(found))
@@ -144,7 +148,7 @@ def _read_tasks(fields: FieldReader, time_zone: str) -> tuple[list[TaskBundle], 
     for index, item in enumerate(fields.sequence("tasks", max_items=MAX_TASKS)):
         path = f"tasks.{index}"
         if not isinstance(item, Mapping):
-            fields.refuse(path, "Must be a mapping of fields to values.")
+            fields.refuse(path, _("Must be a mapping of fields to values."))
             continue
         faults = list(_task_faults(item, set(names.values())))
         if isinstance(item.get("name"), str) and not check_name(item["name"]):
@@ -166,7 +170,8 @@ def _task_faults(item: Mapping[str, Any], taken: set[str]) -> Iterator[tuple[str
             yield key, unknown_key(key, TASK_FIELDS)
     yield from check_name(item.get("name"))
     if item.get("name") in taken:
-        yield "name", f"There is a task “{item['name']}” in this workflow already."
+        message = _("There is a task “{name}” in this workflow already.")
+        yield "name", message.format(name=item["name"])
 
 
 def _shown(path: str, names: Mapping[int, str]) -> str:

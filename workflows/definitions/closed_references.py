@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, projects_with, sight
 from workflows.definitions.definition import MARK, DefinitionError
@@ -72,8 +73,9 @@ class Cover:
             for _, name in _names(one)
             if task_id is not None and self.hides(name)
         }
+        message = _("There is no task “{name}” in your projects.")
         faults = [
-            (f"depends_on.{index}", f"There is no task “{name}” in your projects.")
+            (f"depends_on.{index}", message.format(name=name))
             for index, name in _names(definition)
             if self.hides(name)
         ]

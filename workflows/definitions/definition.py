@@ -7,16 +7,21 @@ data sources) is the business of `validation`.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from projects.ground.fields.faults import FieldError, join, quoted, unknown_key
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from projects.ground.fields.faults import FieldError, join, quoted
 from projects.ground.fields.field import Choice, Field, Kind
 from projects.ground.fields.json import json_faults
 from projects.ground.fields.reader import FieldReader
 from projects.ground.showing import spell_seconds
+from projects.ground.words import gettext_lazy, thousands
 from workflows.choices import CatchUp, Priority
 from workflows.definitions.task_types import TaskType, get_task_type, task_types, unknown_type
 from workflows.parameters.resolution import validate as validate_parameters
@@ -96,7 +101,11 @@ def _make_retries(fields: FieldReader, values: dict[str, Any]) -> Retries:
     if retries.max_interval < retries.interval:
         fields.refuse(
             "max_interval",
-            f"Must not be less than the interval of {retries.interval:,} seconds.",
+            ngettext(
+                "Must not be less than the interval of {count} second.",
+                "Must not be less than the interval of {count} seconds.",
+                retries.interval,
+            ).format(count=thousands(retries.interval)),
         )
     return retries
 
@@ -107,42 +116,42 @@ _RETRIES = Retries()
 PLAIN = (
     Field(
         name="description",
-        help="What it is for.",
+        help=gettext_lazy("What it is for."),
         default="",
         max_length=MAX_DESCRIPTION_LENGTH,
     ),
     Field(
         name="self_dependent",
-        help="Whether an instance waits for the one before it.",
+        help=gettext_lazy("Whether an instance waits for the one before it."),
         kind=Kind.BOOLEAN,
         default=False,
     ),
     Field(
         name="retries",
-        help="What happens after a failure.",
+        help=gettext_lazy("What happens after a failure."),
         kind=Kind.OBJECT,
         default=_RETRIES,
         make=_make_retries,
         fields=(
             Field(
                 name="limit",
-                help="How often it is tried again.",
+                help=gettext_lazy("How often it is tried again."),
                 kind=Kind.INTEGER,
                 default=_RETRIES.limit,
                 maximum=100,
             ),
             Field(
                 name="interval",
-                help="Seconds until the first retry.",
+                help=gettext_lazy("Seconds until the first retry."),
                 kind=Kind.INTEGER,
                 default=_RETRIES.interval,
                 maximum=MAX_TIMEOUT,
-                unit="seconds",
+                unit=gettext_lazy("seconds"),
                 spelled=spell_seconds,
             ),
             Field(
                 name="backoff",
-                help="The factor from one interval to the next.",
+                help=gettext_lazy("The factor from one interval to the next."),
                 kind=Kind.NUMBER,
                 default=_RETRIES.backoff,
                 minimum=1,
@@ -150,45 +159,45 @@ PLAIN = (
             ),
             Field(
                 name="max_interval",
-                help="The longest interval, in seconds.",
+                help=gettext_lazy("The longest interval, in seconds."),
                 kind=Kind.INTEGER,
                 default=_RETRIES.max_interval,
                 maximum=MAX_TIMEOUT,
-                unit="seconds",
+                unit=gettext_lazy("seconds"),
                 spelled=spell_seconds,
             ),
         ),
     ),
     Field(
         name="timeout",
-        help="The time limit of one execution, in seconds.",
+        help=gettext_lazy("The time limit of one execution, in seconds."),
         kind=Kind.INTEGER,
         default=DEFAULT_TIMEOUT,
         minimum=1,
         maximum=MAX_TIMEOUT,
-        unit="seconds",
+        unit=gettext_lazy("seconds"),
         spelled=spell_seconds,
     ),
     Field(
         name="resource_group",
-        help="The group in which it takes a slot.",
+        help=gettext_lazy("The group in which it takes a slot."),
         default=DEFAULT_GROUP,
         max_length=64,
     ),
     Field(
         name="max_parallel",
-        help="Executions of this task at a time; none: no limit.",
-        none="no limit",
+        help=gettext_lazy("Executions of this task at a time; none: no limit."),
+        none=gettext_lazy("no limit"),
         kind=Kind.INTEGER,
         minimum=1,
         maximum=100_000,
     ),
     Field(
         name="catch_up",
-        help="What is made of the instances that were missed in an outage.",
+        help=gettext_lazy("What is made of the instances that were missed in an outage."),
         kind=Kind.CHOICE,
         default=CatchUp.ALL.value,
-        choices=tuple(Choice(one.value, str(one.label)) for one in CatchUp),
+        choices=tuple(Choice(one.value, one.label) for one in CatchUp),
     ),
 )
 
@@ -314,18 +323,23 @@ def _read_type(fields: FieldReader) -> TaskType | None:
     task_type = get_task_type(name)
     if name and task_type is None:
         known = task_types()
-        hint = unknown_key(name, known).partition(". ")[2]
-        fields.refuse("type", f"There is no task type “{name}”. {hint or f'Use {quoted(known)}.'}")
+        if close := difflib.get_close_matches(name, known, n=1):
+            message = _("There is no task type “{name}”. Did you mean “{guess}”?")
+            fields.refuse("type", message.format(name=name, guess=close[0]))
+        else:
+            message = _("There is no task type “{name}”. Use {known}.")
+            fields.refuse("type", message.format(name=name, known=quoted(known)))
     return task_type
 
 
 def _read_schedule(fields: FieldReader, time_zone: str) -> Schedule | None:
     written = fields.raw("schedule")
     if written is None:
-        fields.refuse("schedule", "This field is required.")
+        fields.refuse("schedule", _("This field is required."))
         return None
     if not isinstance(written, Mapping):
-        fields.refuse("schedule", 'Must be a mapping such as {cycle: day, at: "02:30"}.')
+        message = _("Must be a mapping such as {example}.")
+        fields.refuse("schedule", message.format(example='{cycle: day, at: "02:30"}'))
         return None
     try:
         return Schedule.from_mapping(written, time_zone)
@@ -349,7 +363,8 @@ def _read_dependencies(fields: FieldReader, with_marks: bool) -> tuple[Dependenc
     for index, item in enumerate(fields.sequence("depends_on", max_items=MAX_DEPENDENCIES)):
         path = join("depends_on", index)
         if not isinstance(item, str | Mapping):
-            fields.errors.append((path, "Must be a task's name, or a mapping with task: its name."))
+            message = _("Must be a task's name, or a mapping with task: its name.")
+            fields.errors.append((path, message))
             continue
         inner = fields.inner(
             path, {"task": item} if isinstance(item, str) else item, ("task", "offset", "scope")
@@ -363,11 +378,10 @@ def _read_dependencies(fields: FieldReader, with_marks: bool) -> tuple[Dependenc
         reference = DependencyReference(name, Offset(offset), Scope(scope))
         parts = name.split("/")
         if (len(parts) > 3 or not all(parts)) and not (with_marks and MARK.fullmatch(name)):
-            fields.errors.append(
-                (path, f"“{name}” is not a task, workflow/task or project/workflow/task.")
-            )
+            message = _("“{name}” is not a task, workflow/task or project/workflow/task.")
+            fields.errors.append((path, message.format(name=name)))
         elif (name, reference.offset) in seen:
-            fields.errors.append((path, f"“{name}” is named twice."))
+            fields.errors.append((path, _("“{name}” is named twice.").format(name=name)))
         seen.add((name, reference.offset))
         found.append(reference)
     return tuple(found)
@@ -378,6 +392,7 @@ def _read_priority(fields: FieldReader) -> int:
     if value is None:
         return Priority.NORMAL.value
     if isinstance(value, bool) or value not in Priority.values:
-        fields.refuse("priority", f"Must be {quoted(Priority.values)}.")
+        message = _("Must be {values}.").format(values=quoted(Priority.values))
+        fields.refuse("priority", message)
         return Priority.NORMAL.value
     return int(value)

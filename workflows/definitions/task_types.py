@@ -15,6 +15,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from projects.ground.fields.faults import FieldError
 from projects.ground.fields.field import Field, Kind, given, misplaced
 from projects.ground.fields.json import json_faults, normal_json, text_fault
@@ -60,9 +62,9 @@ class TaskType:
     def check_code(self, code: str) -> list[FieldError]:
         """Return what is wrong with the code of a task of this type, at `code`."""
         if self.code_language is None and code.strip():
-            return [("code", f"A task of type {self.name} has no code.")]
+            return [("code", _("A task of type {name} has no code.").format(name=self.name))]
         if self.code_language is not None and not code.strip():
-            return [("code", f"A task of type {self.name} needs code.")]
+            return [("code", _("A task of type {name} needs code.").format(name=self.name))]
         fault = text_fault(code)
         return [("code", fault)] if fault else []
 
@@ -107,4 +109,4 @@ def get_task_type(name: str) -> TaskType | None:
 
 def unknown_type(name: str) -> TaskType:
     """Return what stands for a type that no package brings any more."""
-    return TaskType(name=name, label=name, help="The package that brought this type is missing.")
+    return TaskType(name=name, label=name, help=_("The package that brought this type is missing."))

@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, sight
 from projects.ground import clock
+from projects.ground.words import thousands
 from projects.models import DataSource, ResourceGroup
 from workflows.choices import TaskStatus
 from workflows.definitions.closed_references import Cover, cover_for
@@ -100,7 +102,7 @@ def check_candidates(candidates: Sequence[Candidate], *, actor: Actor) -> Findin
 
     for candidate in candidates:
         if not fires_ever(candidate.definition.schedule):
-            report(candidate, "schedule", "This schedule never fires.", "never_fires")
+            report(candidate, "schedule", _("This schedule never fires."), "never_fires")
     findings.group_ids = _check_groups(candidates, report)
     _check_data_sources(candidates, report)
     cover = cover_for(actor, [candidate.task.pk for candidate in candidates])
@@ -146,7 +148,7 @@ def _check_groups(candidates: Sequence[Candidate], report: Report) -> dict[str, 
             report(
                 candidate,
                 "resource_group",
-                f"There is no resource group “{name}”.",
+                _("There is no resource group “{name}”.").format(name=name),
                 "unknown_resource_group",
             )
         elif (
@@ -156,7 +158,7 @@ def _check_groups(candidates: Sequence[Candidate], report: Report) -> dict[str, 
             report(
                 candidate,
                 "resource_group",
-                f"The resource group “{name}” is not attached to this project.",
+                _("The resource group “{name}” is not attached to this project.").format(name=name),
                 "resource_group_not_attached",
             )
     return {name: group.pk for name, group in groups.items()}
@@ -182,7 +184,7 @@ def _check_data_sources(candidates: Sequence[Candidate], report: Report) -> None
             report(
                 candidate,
                 f"config.{setting}",
-                f"This project has no data source “{name}”.",
+                _("This project has no data source “{name}”.").format(name=name),
                 "unknown_data_source",
             )
 
@@ -216,7 +218,7 @@ def _check_dependencies(
                 report(
                     candidate,
                     f"depends_on.{index}",
-                    f"“{name}” is named twice.",
+                    _("“{name}” is named twice.").format(name=name),
                     "duplicate_dependency",
                 )
                 continue
@@ -236,7 +238,7 @@ def _check_edge_counts(
     versions = dict(
         Task.objects.filter(pk__in=others, version__isnull=False).values_list("pk", "version_id")
     )
-    known, _ = read_definitions(versions.values())
+    known = read_definitions(versions.values())[0]
     definitions |= {pk: known[version] for pk, version in versions.items() if version in known}
     most = settings.MOST_EDGES_PER_INSTANCE
     today = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
@@ -258,14 +260,12 @@ def _check_edge_counts(
         if sum(counts) > most:
             index = counts.index(max(counts))
             name = candidate.definition.depends_on[index].task
-            report(
-                candidate,
-                f"depends_on.{index}",
-                f"One instance would wait for more than {most:,} upstream instances, most of them"
-                f" of “{cover.shown(candidate.task.pk, name)}”: take a narrower scope, or a"
-                " task between them that sums them up.",
-                "too_many_upstreams",
+            message = _(
+                "One instance would wait for more than {most} upstream instances, most of them of "
+                "“{name}”: take a narrower scope, or a task between them that sums them up."
             )
+            told = message.format(most=thousands(most), name=cover.shown(candidate.task.pk, name))
+            report(candidate, f"depends_on.{index}", told, "too_many_upstreams")
 
 
 def _dependency_fault(
@@ -277,17 +277,18 @@ def _dependency_fault(
 ) -> tuple[str, str] | None:
     """name: the upstream task's, as the user may see it."""
     if upstream is None:
-        return f"There is no task “{name}”.", "unknown_task"
+        return _("There is no task “{name}”.").format(name=name), "unknown_task"
     if upstream.id == candidate.task.pk:
-        return "A task that waits for itself says self_dependent: true.", "self_reference"
+        return _("A task that waits for itself says self_dependent: true."), "self_reference"
     if upstream.status == TaskStatus.DRAFT and upstream.id not in batch:
-        return f"“{name}” is a draft: submit it first, or together with this.", "draft_upstream"
+        message = _("“{name}” is a draft: submit it first, or together with this.")
+        return message.format(name=name), "draft_upstream"
     if reference.scope is Scope.WHOLE_PERIOD and not _has_period(candidate.definition.schedule):
-        return (
+        message = _(
             "A crontab that does not fire every day has no period, so whole_period means nothing:"
-            " give the task the cycle week, month or year.",
-            "no_period",
+            " give the task the cycle week, month or year."
         )
+        return message, "no_period"
     return None
 
 
@@ -341,7 +342,8 @@ def _check_cycles(
         if link.upstream == cycle[closing]
     )
     path = " → ".join(_spell([*turned, turned[0]], candidate.place, actor))
-    report(candidate, f"depends_on.{index}", f"This closes a cycle: {path}.", "cycle")
+    message = _("This closes a cycle: {path}.").format(path=path)
+    report(candidate, f"depends_on.{index}", message, "cycle")
 
 
 def _spell(path: Sequence[int], place: Place, actor: Actor) -> list[str]:
@@ -356,11 +358,11 @@ def _spell(path: Sequence[int], place: Place, actor: Actor) -> list[str]:
     closed = [rows[pk][1] != place.project_id and not eyes.sees(rows[pk][1]) for pk in path]
     spelled: list[str] = []
     for position, pk in enumerate(path):
-        _, project_id, project, workflow, name = rows[pk]
+        project_id, project, workflow, name = rows[pk][1:]
         if all(closed[max(0, position - 1) : position + 2]):
             text = "…"
         elif closed[position]:
-            text = f"task {pk} of another project"
+            text = _("task {id} of another project").format(id=pk)
         elif project_id != place.project_id:
             text = f"{project}/{workflow}/{name}"
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from projects.ground.fields.field import Field, Kind
 from projects.ground.fields.reader import FieldReader
+from projects.ground.words import gettext_lazy
 from workflows.choices import Priority
 from workflows.definitions.definition import FIELDS, PLAIN
 from workflows.definitions.task_types import get_task_type
@@ -17,7 +18,7 @@ from workflows.definitions.task_types import get_task_type
 _NO_VALUE = Field(help="").none
 _PRIORITY = Field(
     name="priority",
-    help="Which is dispatched first.",
+    help=gettext_lazy("Which is dispatched first."),
     kind=Kind.INTEGER,
     default=Priority.NORMAL.value,
     minimum=Priority.LOWEST.value,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from projects.access import Actor
 from projects.ground.bulk import repeat_on_deadlock
@@ -23,10 +24,8 @@ def delete_draft_workflow(*, actor: Actor, workflow_id: int) -> None:
     # Locked against a submission at the same moment: it locks the tasks' rows first.
     tasks = list(Task.objects.filter(workflow=workflow).select_for_update().order_by("pk"))
     if TaskVersion.objects.filter(task__in=[task.pk for task in tasks]).exists():
-        raise Conflict(
-            f"Tasks of {workflow.name} have been submitted: take them offline instead.",
-            code="was_submitted",
-        )
+        message = _("Tasks of {name} have been submitted: take them offline instead.")
+        raise Conflict(message.format(name=workflow.name), code="was_submitted")
     record(
         actor=actor,
         verb="workflows.delete_draft",

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, require, scope
 from projects.ground.bulk import repeat_on_deadlock
@@ -100,7 +101,7 @@ def find_task(actor: Actor, task_id: int, right: Right) -> Task:
     visible = scope(rows, actor)
     task = visible.filter(pk=task_id).select_for_update(of=("self",), no_key=True).first()
     if task is None:
-        raise NotFound(f"There is no task {task_id} in your projects.")
+        raise NotFound(_("There is no task {id} in your projects.").format(id=task_id))
     require(actor, task.project_id, right)
     return task
 
@@ -131,7 +132,7 @@ def create_tasks(
         prefix = f"{task.name}." if len(tasks) > 1 else ""
         own = check_name(task.name)
         if not own and task.name in taken:
-            own = [("name", Coded("The workflow has a task of this name already.", "name_taken"))]
+            own = [("name", _name_taken())]
         taken.add(task.name)
         try:
             draft = cover.uncovered(task.draft, task_id=None)
@@ -207,7 +208,7 @@ def rename_task(*, actor: Actor, task_id: int, name: str) -> Task:
     lock_names(task.project_id)
     faults = check_name(name)
     if not faults and task.workflow.tasks.filter(name=name).exclude(pk=task.pk).exists():
-        faults = [("name", Coded("The workflow has a task of this name already.", "name_taken"))]
+        faults = [("name", _name_taken())]
     if faults:
         raise Invalid.from_pairs(faults)
     if name == task.name:
@@ -224,12 +225,14 @@ def delete_draft_task(*, actor: Actor, task_id: int) -> None:
     """Delete a task that was never submitted; raise Conflict for any other."""
     task = find_task(actor, task_id, Right.DEVELOP)
     if task.versions.exists():
-        raise Conflict(
-            f"{task.name} has been submitted: it is taken offline and deleted in operations.",
-            code="was_submitted",
-        )
+        message = _("{name} has been submitted: it is taken offline and deleted in operations.")
+        raise Conflict(message.format(name=task.name), code="was_submitted")
     _record(actor, "tasks.delete_draft", task.workflow, [task])
     task.delete()
+
+
+def _name_taken() -> Coded:
+    return Coded(_("The workflow has a task of this name already."), "name_taken")
 
 
 def _record(

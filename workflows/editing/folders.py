@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from django.db import connection, transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, require, scope
 from projects.ground.refusals import Coded, Conflict, Invalid, NotFound
@@ -29,7 +30,7 @@ def find_folder(actor: Actor, folder_id: int, right: Right) -> Folder:
     """Return a folder, locked; raise NotFound or Forbidden."""
     folder = scope(Folder.objects.filter(pk=folder_id), actor).select_for_update().first()
     if folder is None:
-        raise NotFound(f"There is no folder {folder_id} in your projects.")
+        raise NotFound(_("There is no folder {id} in your projects.").format(id=folder_id))
     require(actor, folder.project_id, right)
     return folder
 
@@ -109,7 +110,8 @@ def move_folder(*, actor: Actor, folder_id: int, parent_id: int | None) -> Folde
     folder = find_folder(actor, folder_id, Right.DEVELOP)
     parent = _find_parent(actor, folder.project_id, parent_id)
     if parent is not None and f"{parent.path}/".startswith(f"{folder.path}/"):
-        raise Invalid.from_pairs([("parent", "A folder cannot move into itself.")], code="cycle")
+        message = _("A folder cannot move into itself.")
+        raise Invalid.from_pairs([("parent", message)], code="cycle")
     if folder.parent_id != parent_id:
         path = _free_path(folder.project_id, parent, folder.name)
         _relocate(actor, "folders.move", folder, path, parent=parent)
@@ -121,7 +123,8 @@ def delete_folder(*, actor: Actor, folder_id: int) -> None:
     """Delete an empty folder; raise Conflict for any other."""
     folder = find_folder(actor, folder_id, Right.DEVELOP)
     if folder.children.exists() or folder.workflows.exists():
-        raise Conflict(f"The folder {folder.path} is not empty.", code="not_empty")
+        message = _("The folder {path} is not empty.").format(path=folder.path)
+        raise Conflict(message, code="not_empty")
     _record(actor, "folders.delete", folder)
     folder.delete()
 
@@ -151,7 +154,8 @@ def _find_parent(actor: Actor, project_id: int, parent_id: int | None) -> Folder
     visible = scope(Folder.objects.filter(pk=parent_id, project_id=project_id), actor)
     parent = visible.select_for_update().first()
     if parent is None:
-        raise Invalid.from_pairs([("parent", f"This project has no folder {parent_id}.")])
+        message = _("This project has no folder {id}.").format(id=parent_id)
+        raise Invalid.from_pairs([("parent", message)])
     return parent
 
 
@@ -160,7 +164,8 @@ def _free_path(project_id: int, parent: Folder | None, name: str) -> str:
     faults = check_name(name) or check_path(path, "parent")
     lock_names(project_id)
     if not faults and Folder.objects.filter(project_id=project_id, path=path).exists():
-        faults = [("name", Coded("There is a folder of this name here already.", "name_taken"))]
+        message = _("There is a folder of this name here already.")
+        faults = [("name", Coded(message, "name_taken"))]
     if faults:
         raise Invalid.from_pairs(faults)
     return path
@@ -172,7 +177,8 @@ def _relocate(actor: Actor, verb: str, folder: Folder, path: str, **changes: Any
     below = Folder.objects.filter(project_id=folder.project_id, path__startswith=f"{old}/")
     deepest = max((one.count("/") for one in below.values_list("path", flat=True)), default=0)
     if deepest - old.count("/") + path.count("/") >= MAX_DEPTH:
-        raise Invalid.from_pairs([("parent", f"At most {MAX_DEPTH} levels.")])
+        message = _("At most {most} levels.").format(most=MAX_DEPTH)
+        raise Invalid.from_pairs([("parent", message)])
     with connection.cursor() as cursor:
         cursor.execute(
             """

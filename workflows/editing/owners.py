@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from projects.ground.fields.faults import FieldError
 
@@ -25,8 +26,9 @@ def check_owners(
     """Return those of the users who may own, and a fault for each other one; one query."""
     wanted = list(dict.fromkeys(user_ids))
     found = set(possible_owners(project_id).filter(pk__in=wanted).values_list("pk", flat=True))
+    message = _("User {id} is not a member of this project.")
     faults = [
-        (f"{field}.{index}", f"User {pk} is not a member of this project.")
+        (f"{field}.{index}", message.format(id=pk))
         for index, pk in enumerate(wanted)
         if pk not in found
     ]

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
 
 from projects.access import Actor
 from projects.ground.refusals import Outdated
@@ -80,7 +81,8 @@ def _readable(name: str, value: Any) -> Any:
         users = get_user_model().objects.filter(pk__in=value).order_by("username")
         return list(users.values_list("username", flat=True))
     if name in ("folder", "parent"):
-        return Folder.objects.filter(pk=value).values_list("path", flat=True).first() or "(root)"
+        found = Folder.objects.filter(pk=value).values_list("path", flat=True).first()
+        return found or _("(root)")
     return value
 
 

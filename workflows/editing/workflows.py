@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from projects.access import Actor, require, scope
 from projects.ground.bulk import repeat_on_deadlock
 from projects.ground.fields.faults import FieldError
 from projects.ground.fields.json import text_fault
 from projects.ground.refusals import Coded, Invalid, NotFound
+from projects.ground.words import thousands
 from projects.roles import Right
 from projects.verbs.recording import ItemOutcome, record
 from workflows.editing.name_lock import lock_names
@@ -23,7 +25,6 @@ from workflows.models import Folder, Workflow
 from workflows.schedules.local_time import is_time_zone
 
 MAX_DESCRIPTION_LENGTH = 10_000
-NAME_TAKEN = Coded("The project has a workflow of this name already.", "name_taken")
 _SETTINGS = ("description", "time_zone")
 
 
@@ -42,7 +43,7 @@ def find_workflow(actor: Actor, workflow_id: int, right: Right) -> Workflow:
     visible = scope(Workflow.objects.select_related("project"), actor)
     workflow = visible.filter(pk=workflow_id).first()
     if workflow is None:
-        raise NotFound(f"There is no workflow {workflow_id} in your projects.")
+        raise NotFound(_("There is no workflow {id} in your projects.").format(id=workflow_id))
     require(actor, workflow.project_id, right)
     return workflow
 
@@ -51,15 +52,15 @@ def check_settings(*, description: object = "", time_zone: object = "") -> list[
     """Return what is wrong with a workflow's description or time zone."""
     faults: list[FieldError] = []
     if not isinstance(description, str):
-        faults.append(("description", "Must be a text."))
+        faults.append(("description", _("Must be a text.")))
     elif len(description) > MAX_DESCRIPTION_LENGTH:
-        message = f"At most {MAX_DESCRIPTION_LENGTH:,} characters."
+        message = _("At most {most} characters.").format(most=thousands(MAX_DESCRIPTION_LENGTH))
         faults.append(("description", Coded(message, "description_too_long")))
     elif fault := text_fault(description):
         faults.append(("description", fault))
     if not isinstance(time_zone, str) or (time_zone and not is_time_zone(time_zone)):
-        message = f"“{time_zone}” is not a time zone such as Europe/Berlin or UTC."
-        faults.append(("time_zone", message))
+        message = _("“{zone}” is not a time zone such as Europe/Berlin or UTC.")
+        faults.append(("time_zone", message.format(zone=time_zone)))
     return faults
 
 
@@ -82,9 +83,7 @@ def create_workflow(
     lock_names(project_id)
     faults = check_name(name) + check_settings(description=description, time_zone=time_zone)
     if not faults and Workflow.objects.filter(project_id=project_id, name=name).exists():
-        faults.append(
-            ("name", Coded("The project has a workflow of this name already.", "name_taken"))
-        )
+        faults.append(("name", _name_taken()))
     folder, unknown_folder = _find_folder(project_id, folder_id)
     if owner_ids is None:
         owner_ids = [] if actor is None else [actor.pk]
@@ -151,12 +150,16 @@ def _as_edited(changes: WorkflowChanges) -> dict[str, Any]:
     return sent
 
 
+def _name_taken() -> Coded:
+    return Coded(_("The project has a workflow of this name already."), "name_taken")
+
+
 def _check_new_name(workflow: Workflow, name: str) -> list[FieldError]:
     faults = check_name(name)
     lock_names(workflow.project_id)
     others = Workflow.objects.filter(project_id=workflow.project_id).exclude(pk=workflow.pk)
     if not faults and others.filter(name=name).exists():
-        faults = [("name", NAME_TAKEN)]
+        faults = [("name", _name_taken())]
     return faults
 
 
@@ -164,7 +167,10 @@ def _find_folder(project_id: int, folder_id: int | None) -> tuple[Folder | None,
     if folder_id is None:
         return None, []
     folder = Folder.objects.filter(pk=folder_id, project_id=project_id).first()
-    return folder, [] if folder else [("folder", f"This project has no folder {folder_id}.")]
+    if folder is None:
+        message = _("This project has no folder {id}.").format(id=folder_id)
+        return None, [("folder", message)]
+    return folder, []
 
 
 def _record(

@@ -14,16 +14,16 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='folder',
             name='name',
-            field=models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?\\Z', 'A name has no slash and no control character, and no space at its ends.')]),
+            field=models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?\\Z', 'A name has no slash and no control character, and no space at its ends.')], verbose_name='name'),
         ),
         migrations.AlterField(
             model_name='task',
             name='name',
-            field=models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?\\Z', 'A name has no slash and no control character, and no space at its ends.')]),
+            field=models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?\\Z', 'A name has no slash and no control character, and no space at its ends.')], verbose_name='name'),
         ),
         migrations.AlterField(
             model_name='workflow',
             name='name',
-            field=models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?\\Z', 'A name has no slash and no control character, and no space at its ends.')]),
+            field=models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s/](?:[^/\\x00-\\x1f]*[^\\s/])?\\Z', 'A name has no slash and no control character, and no space at its ends.')], verbose_name='name'),
         ),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
+from projects.ground.words import gettext_lazy
 from workflows.choices import OFFSET_CHOICES, SCOPE_CHOICES
 from workflows.models.task import Task
 from workflows.schedules.matching import Offset, Scope
@@ -22,7 +23,8 @@ class Dependency(models.Model):
 
     class Meta:
         ordering = ["downstream_id", "id"]
-        verbose_name_plural = "dependencies"
+        verbose_name = gettext_lazy("dependency")
+        verbose_name_plural = gettext_lazy("dependencies")
         constraints = [
             models.UniqueConstraint(
                 fields=["downstream", "upstream", "offset"], name="one_dependency_per_pair"

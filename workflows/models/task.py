@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from projects.ground.words import gettext_lazy
 from projects.models import Project, ResourceGroup
 from projects.models.project import validate_name
 from workflows.choices import CYCLE_CHOICES, Priority, TaskStatus
@@ -21,12 +22,16 @@ class Task(models.Model):
     """
 
     project = models.ForeignKey(
-        Project, on_delete=models.CASCADE, related_name="tasks", db_index=False
+        Project,
+        verbose_name=gettext_lazy("project"),
+        on_delete=models.CASCADE,
+        related_name="tasks",
+        db_index=False,
     )
     workflow = models.ForeignKey(
         Workflow, on_delete=models.CASCADE, related_name="tasks", db_index=False
     )
-    name = models.CharField(max_length=100, validators=[validate_name])
+    name = models.CharField(gettext_lazy("name"), max_length=100, validators=[validate_name])
     draft = models.JSONField(default=dict)
     position = models.PositiveIntegerField(default=0, help_text="Its place in the workflow's file.")
     status = models.CharField(
@@ -44,13 +49,18 @@ class Task(models.Model):
         settings.AUTH_USER_MODEL, blank=True, related_name="owned_tasks"
     )
 
-    type = models.CharField(max_length=64, editable=False, default="")
+    type = models.CharField(gettext_lazy("type"), max_length=64, editable=False, default="")
     cycle = models.CharField(max_length=16, choices=CYCLE_CHOICES, blank=True, editable=False)
     priority = models.PositiveSmallIntegerField(
         choices=Priority.choices, default=Priority.NORMAL, editable=False
     )
     resource_group = models.ForeignKey(
-        ResourceGroup, null=True, editable=False, on_delete=models.PROTECT, related_name="tasks"
+        ResourceGroup,
+        verbose_name=gettext_lazy("resource group"),
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="tasks",
     )
     effective_from = models.DateTimeField(null=True, editable=False)
     effective_until = models.DateTimeField(null=True, editable=False)
@@ -79,12 +89,16 @@ class Task(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name = gettext_lazy("task")
+        verbose_name_plural = gettext_lazy("tasks")
         ordering = ["workflow_id", "position", "name"]
         constraints = [
             models.UniqueConstraint(
                 fields=["workflow", "name"],
                 name="task_name_in_workflow",
-                violation_error_message="The workflow has a task of this name already.",
+                violation_error_message=gettext_lazy(
+                    "The workflow has a task of this name already."
+                ),
             ),
             models.CheckConstraint(
                 condition=~Q(status="INVALID"), name="task_invalid_is_never_stored"

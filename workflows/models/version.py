@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from projects.ground.words import gettext_lazy
 from workflows.models.task import Task
 
 
@@ -26,6 +27,8 @@ class TaskVersion(models.Model):
     submitted_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = gettext_lazy("task version")
+        verbose_name_plural = gettext_lazy("task versions")
         ordering = ["task_id", "-number"]
         constraints = [
             models.UniqueConstraint(fields=["task", "number"], name="version_number_of_task"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from projects.ground.words import gettext_lazy
 from workflows.parameters.context import Context
 from workflows.parameters.expressions import add_months
 
@@ -21,56 +22,58 @@ class BuiltIn:
 _TABLE = (
     BuiltIn(
         "bizdate",
-        "The data date, yyyymmdd: the day before the planned day.",
+        gettext_lazy("The data date, yyyymmdd: the day before the planned day."),
         lambda context: f"{context.data_date:%Y%m%d}",
     ),
     BuiltIn(
         "bizmonth",
-        "The last whole month before the planned day, yyyymm.",
+        gettext_lazy("The last whole month before the planned day, yyyymm."),
         lambda context: f"{add_months(context.planned, -1):%Y%m}",
     ),
     BuiltIn(
         "gmtdate",
-        "The planned day in the task's time zone, yyyymmdd.",
+        gettext_lazy("The planned day in the task's time zone, yyyymmdd."),
         lambda context: f"{context.planned:%Y%m%d}",
     ),
     BuiltIn(
         "cyctime",
-        "The planned time in the task's time zone, yyyymmddhh24miss.",
+        gettext_lazy("The planned time in the task's time zone, yyyymmddhh24miss."),
         lambda context: f"{context.planned:%Y%m%d%H%M%S}",
     ),
-    BuiltIn("jobid", "The task's id.", lambda context: str(context.task_id)),
+    BuiltIn("jobid", gettext_lazy("The task's id."), lambda context: str(context.task_id)),
     BuiltIn(
         "instance_id",
-        "The instance's id; empty in a preview.",
+        gettext_lazy("The instance's id; empty in a preview."),
         lambda context: "" if context.instance_id is None else str(context.instance_id),
     ),
-    BuiltIn("taskname", "The task's name.", lambda context: context.task_name),
-    BuiltIn("workflow", "The workflow's name.", lambda context: context.workflow),
-    BuiltIn("project", "The project's name.", lambda context: context.project),
+    BuiltIn("taskname", gettext_lazy("The task's name."), lambda context: context.task_name),
+    BuiltIn("workflow", gettext_lazy("The workflow's name."), lambda context: context.workflow),
+    BuiltIn("project", gettext_lazy("The project's name."), lambda context: context.project),
     BuiltIn(
         "interval_start",
-        "The planned time before this one, ISO 8601 with offset; empty for the first.",
+        gettext_lazy(
+            "The planned time before this one, ISO 8601 with offset; empty for the first."
+        ),
         lambda context: context.local_text(context.interval_start),
     ),
     BuiltIn(
         "interval_end",
-        "The end of the interval that began there, ISO 8601 with offset.",
+        gettext_lazy("The end of the interval that began there, ISO 8601 with offset."),
         lambda context: context.local_text(context.interval_end),
     ),
     BuiltIn(
         "data_date",
-        "The data date, yyyy-mm-dd.",
+        gettext_lazy("The data date, yyyy-mm-dd."),
         lambda context: context.data_date.isoformat(),
     ),
     BuiltIn(
         "data_time",
-        "The data date with the planned time of day, yyyy-mm-ddThh24:mi:ss.",
+        gettext_lazy("The data date with the planned time of day, yyyy-mm-ddThh24:mi:ss."),
         lambda context: context.data_time.isoformat(timespec="seconds"),
     ),
     BuiltIn(
         "scheduled_at",
-        "The planned time, ISO 8601 with offset.",
+        gettext_lazy("The planned time, ISO 8601 with offset."),
         lambda context: context.local_text(context.scheduled_at),
     ),
 )

@@ -17,6 +17,9 @@ from enum import IntEnum
 from functools import lru_cache
 from math import prod
 
+from django.utils.translation import gettext as _
+
+from projects.ground.words import thousands
 from workflows.parameters.errors import ExpressionError
 
 MAX_OFFSET = 1_000_000
@@ -94,7 +97,9 @@ class Expression:
             for step in self.steps:
                 moment = step(moment)
         except (OverflowError, ValueError):
-            raise ExpressionError("the offset leads out of the calendar", self.position) from None
+            raise ExpressionError(
+                _("the offset leads out of the calendar"), self.position
+            ) from None
         return self.template.format(moment, moment.year % 100)
 
 
@@ -107,7 +112,7 @@ def parse_expression(text: str, *, by_smallest_unit: bool, position: int = 0) ->
     ExpressionError.
     """
     if not text.strip():
-        raise ExpressionError("the brackets are empty", position)
+        raise ExpressionError(_("the brackets are empty"), position)
     function = _FUNCTION.match(text)
     steps: list[Step] = []
     if function is None:
@@ -116,7 +121,7 @@ def parse_expression(text: str, *, by_smallest_unit: bool, position: int = 0) ->
     else:
         close = text.rfind(")")
         if close < 0:
-            raise ExpressionError('")" is missing', position + len(text))
+            raise ExpressionError(_('")" is missing'), position + len(text))
         arguments = text[function.end() : close]
         template, smallest, step = _parse_call(
             function[1], arguments, position + function.start(1), position + function.end()
@@ -149,14 +154,16 @@ def _parse_call(name: str, arguments: str, name_at: int, position: int) -> tuple
         first, comma, months = arguments.rpartition(",")
         match = _MONTHS.match(months)
         if not comma or match is None:
-            raise ExpressionError("add_months needs a format and a number of months", position)
+            message = _("add_months needs a format and a number of months")
+            raise ExpressionError(message, position)
         template, smallest = _parse_format(first, position)
         amount = _amount(match[1], match[2], position + len(first) + 1)
         return template, smallest, Shift(amount, Unit.MONTH).apply
     if name == "last_day":
         template, smallest = _parse_format(arguments, position)
         return template, smallest, last_day
-    raise ExpressionError(f'unknown function "{name}"; there are add_months and last_day', name_at)
+    message = _('unknown function "{name}"; there are add_months and last_day')
+    raise ExpressionError(message.format(name=name), name_at)
 
 
 def _cut_offset(text: str) -> tuple[str, str, int]:
@@ -172,9 +179,8 @@ def _cut_offset(text: str) -> tuple[str, str, int]:
 def _parse_offset(text: str, unit: Unit, position: int) -> Shift:
     match = _OFFSET.match(text)
     if match is None:
-        raise ExpressionError(
-            f'"{text.strip()}" is not an offset such as -7, +2*7, -1/24 or -30/24/60', position
-        )
+        message = _('"{text}" is not an offset such as -7, +2*7, -1/24 or -30/24/60')
+        raise ExpressionError(message.format(text=text.strip()), position)
     if match[4]:
         unit = Unit.MINUTE
     elif match[3]:
@@ -185,7 +191,8 @@ def _parse_offset(text: str, unit: Unit, position: int) -> Shift:
 def _amount(sign: str, product: str, position: int) -> int:
     amount = prod(int(factor) for factor in product.split("*"))
     if amount > MAX_OFFSET:
-        raise ExpressionError(f"the offset may be at most {MAX_OFFSET:,}", position)
+        message = _("the offset may be at most {most}").format(most=thousands(MAX_OFFSET))
+        raise ExpressionError(message, position)
     return -amount if sign == "-" else amount
 
 
@@ -207,29 +214,32 @@ def _parse_format(text: str, position: int) -> tuple[str, Unit]:
         if word is not None:
             _refuse(word[0], stripped, index, position + index)
         if stripped[index] in "()[],$" or not stripped[index].isprintable():
-            raise ExpressionError(f"{stripped[index]!r} cannot stand here", position + index)
+            message = _("{letter} cannot stand here").format(letter=repr(stripped[index]))
+            raise ExpressionError(message, position + index)
         template.append(stripped[index].replace("{", "{{").replace("}", "}}"))
         index += 1
     if not units:
-        raise ExpressionError(f'"{stripped}" has no part of a date in it', position)
+        message = _('"{text}" has no part of a date in it').format(text=stripped)
+        raise ExpressionError(message, position)
     return "".join(template), max(units)
 
 
 def _refuse(word: str, text: str, index: int, position: int) -> None:
     fixed = re.search(r"[^A-Za-z]+$", text)
     if any(word.lower().startswith(part[0]) for part in _PARTS):
-        hint = "the parts of a format are in lower case"
+        hint = _("the parts of a format are in lower case")
     elif word.isdigit() and fixed and fixed.start() and fixed.start() <= index:
         # hh24 ends in digits that are its own.
         own = 2 if text[: fixed.start() + 2].endswith("hh24") else 0
         cut = fixed.start() + own
-        hint = (
-            f'what is always the same stands outside of the brackets: "{text[:cut]}" inside,'
-            f' "{text[cut:]}" after them'
-        )
+        hint = _(
+            'what is always the same stands outside of the brackets: "{inside}" inside, "{after}" '
+            "after them"
+        ).format(inside=text[:cut], after=text[cut:])
     else:
-        hint = "a format has the parts yyyy yy mm dd hh24 mi ss"
-    raise ExpressionError(f'unknown "{word}" in "{text}": {hint}', position)
+        hint = _("a format has the parts yyyy yy mm dd hh24 mi ss")
+    message = _('unknown "{word}" in "{text}": {hint}')
+    raise ExpressionError(message.format(word=word, text=text, hint=hint), position)
 
 
 def _move(moment: datetime, by: timedelta) -> datetime:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+from django.utils.translation import gettext as _
+
 from workflows.parameters.built_ins import BUILT_INS, built_in_values
 from workflows.parameters.context import Context
 from workflows.parameters.errors import ExpressionError
@@ -59,20 +61,26 @@ def evaluate(value: str, context: Context) -> str:
 def validate(parameters: object) -> list[tuple[str, str]]:
     """What is wrong with a task's parameters: (field, message) pairs, "parameters.NAME"."""
     if not isinstance(parameters, Mapping):
-        return [("parameters", "must be a mapping from names to values")]
+        return [("parameters", _("must be a mapping from names to values"))]
     errors: list[tuple[str, str]] = []
     if len(parameters) > MAX_PARAMETERS:
-        errors.append(("parameters", f"may be at most {MAX_PARAMETERS}, not {len(parameters)}"))
+        message = _("may be at most {most}, not {count}")
+        told = message.format(most=MAX_PARAMETERS, count=len(parameters))
+        errors.append(("parameters", told))
     for name, value in parameters.items():
         field = f"parameters.{name}"
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            errors.append((field, "a name has letters, digits and _, and does not begin with one"))
+            message = _("a name has letters, digits and _, and does not begin with one")
+            errors.append((field, message))
         elif len(name) > MAX_NAME_LENGTH:
-            errors.append((field, f"a name may have at most {MAX_NAME_LENGTH} characters"))
+            message = _("a name may have at most {most} characters")
+            errors.append((field, message.format(most=MAX_NAME_LENGTH)))
         if not isinstance(value, str):
-            errors.append((field, f"must be text, not {value!r}; in YAML, put it in quotes"))
+            message = _("must be text, not {value}; in YAML, put it in quotes")
+            errors.append((field, message.format(value=repr(value))))
         elif len(value) > MAX_VALUE_LENGTH:
-            errors.append((field, f"may have at most {MAX_VALUE_LENGTH} characters"))
+            message = _("may have at most {most} characters")
+            errors.append((field, message.format(most=MAX_VALUE_LENGTH)))
         else:
             try:
                 _pieces(value)
@@ -115,14 +123,15 @@ def _piece_at(value: str, dollar: int) -> tuple[Piece, int]:
         return "$", dollar + 1
     if name[0] not in BUILT_INS:
         known = ", ".join(f"${built_in}" for built_in in BUILT_INS)
-        raise ExpressionError(
-            f"there is no built-in ${name[0]}; there are {known}, and $$ is a dollar sign", dollar
-        )
+        message = _("there is no built-in {name}; there are {known}, and $$ is a dollar sign")
+        raise ExpressionError(message.format(name=f"${name[0]}", known=known), dollar)
     return BUILT_INS[name[0]].value, name.end()
 
 
 def _closing(value: str, dollar: int, bracket: str) -> int:
     end = value.find(bracket, dollar)
     if end < 0:
-        raise ExpressionError(f'"{value[dollar : dollar + 2]}" has no closing "{bracket}"', dollar)
+        message = _('"{opening}" has no closing "{closing}"')
+        told = message.format(opening=value[dollar : dollar + 2], closing=bracket)
+        raise ExpressionError(told, dollar)
     return end

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
 from cronsim.cronsim import RANGES, Field
+from django.utils.translation import gettext as _
 
 MAX_LENGTH = 200
 
@@ -52,20 +53,21 @@ class Crontab:
 def parse_crontab(expression: str) -> Crontab:
     """Read a crontab; ValueError says what is wrong with it, also when it would never fire."""
     if len(expression) > MAX_LENGTH:
-        raise ValueError(f"may have at most {MAX_LENGTH} characters")
+        raise ValueError(_("may have at most {most} characters").format(most=MAX_LENGTH))
     fields = expression.split()
     if len(fields) != 5:
-        raise ValueError(
-            "must have five fields: minute, hour, day of month, month, day of week; "
-            f"it has {len(fields)}"
+        message = _(
+            "must have five fields: minute, hour, day of month, month, day of week; it has {count}"
         )
+        raise ValueError(message.format(count=len(fields)))
     fields = [_checked(kind, text) for kind, text in zip(_KINDS, fields, strict=True)]
     try:
         simulator = CronSim(" ".join(fields), datetime(2000, 1, 1, tzinfo=UTC))
     except (CronSimError, AssertionError, ValueError, TypeError) as error:
         if _fields_are_valid(fields):
-            raise ValueError(f'"{expression}" never fires: no year has such a day') from None
-        raise ValueError(f'"{expression}" is not a crontab: {_explain(error)}') from None
+            raise ValueError(_never(expression)) from None
+        message = _('"{expression}" is not a crontab: {problem}')
+        raise ValueError(message.format(expression=expression, problem=_explain(error))) from None
     crontab = Crontab(
         months=frozenset(simulator.months),
         minutes=tuple(sorted(simulator.minutes)),
@@ -74,7 +76,7 @@ def parse_crontab(expression: str) -> Crontab:
         simulator=simulator,
     )
     if not any(crontab.days(year, month) for year in _EVERY_KIND_OF_YEAR for month in range(1, 13)):
-        raise ValueError(f'"{expression}" never fires: no year has such a day')
+        raise ValueError(_never(expression))
     return crontab
 
 
@@ -100,11 +102,13 @@ def _checked_term(kind: Field, term: str) -> str:
         # cronsim steps from a single number to the end of the field: 4-4/1 is 4 and no more.
         return base if len(items) == 1 else term
     if all(isinstance(item, int) and item >= 0 for item in items):
-        raise ValueError(
-            f'has "{term}", which some crons read as {base} alone and others as'
-            f" {base}-{_LAST[kind]}/{step}: write which you mean"
+        message = _(
+            'has "{term}", which some crons read as {alone} alone and others as {range}: write '
+            "which you mean"
         )
-    raise ValueError(f'has "{term}": a step follows a star or a range')
+        range_ = f"{base}-{_LAST[kind]}/{step}"
+        raise ValueError(message.format(term=term, alone=base, range=range_))
+    raise ValueError(_('has "{term}": a step follows a star or a range').format(term=term))
 
 
 def _fields_are_valid(fields: list[str]) -> bool:
@@ -119,8 +123,17 @@ def _fields_are_valid(fields: list[str]) -> bool:
     return True
 
 
+def _never(expression: str) -> str:
+    return _('"{expression}" never fires: no year has such a day').format(expression=expression)
+
+
 def _explain(error: Exception) -> str:
-    text = str(error)
-    if text.startswith("Bad "):
-        return f"the {text.removeprefix('Bad ').replace('-', ' ')} is not valid"
-    return text or "it cannot be read"
+    known = {
+        "minute": _("the minute is not valid"),
+        "hour": _("the hour is not valid"),
+        "day-of-month": _("the day of month is not valid"),
+        "month": _("the month is not valid"),
+        "day-of-week": _("the day of week is not valid"),
+    }
+    text = str(error).removeprefix("Bad ")
+    return known.get(text, text) or _("it cannot be read")

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 from workflows.schedules.schedule import Schedule
 from workflows.schedules.wall_times import format_date_or_datetime
 
 
 def describe(schedule: Schedule) -> str:
     """For example "every day at 02:30 America/Los_Angeles, from 2026-01-01"."""
-    text = f"{schedule.rule.describe()} {schedule.time_zone}"
-    if schedule.effective_from is not None:
-        text += f", from {format_date_or_datetime(schedule.effective_from)}"
-    if schedule.effective_until is not None:
-        joint = "" if schedule.effective_from is not None else ","
-        text += f"{joint} until {format_date_or_datetime(schedule.effective_until)}"
-    return text
+    start, end = schedule.effective_from, schedule.effective_until
+    if start is not None and end is not None:
+        sentence = _("{rule} {zone}, from {start} until {end}")
+    elif start is not None:
+        sentence = _("{rule} {zone}, from {start}")
+    elif end is not None:
+        sentence = _("{rule} {zone}, until {end}")
+    else:
+        sentence = _("{rule} {zone}")
+    return sentence.format(
+        rule=schedule.rule.describe(),
+        zone=schedule.time_zone,
+        start=format_date_or_datetime(start) if start else "",
+        end=format_date_or_datetime(end) if end else "",
+    )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from typing import TypedDict, TypeVar
 
+from django.utils.translation import gettext as _
+
 from projects.ground.fields.reader import FieldReader
 from workflows.schedules.cron import parse_crontab
 from workflows.schedules.cycles import Cycle
@@ -66,13 +68,14 @@ def read_parts(data: Mapping[str, object], time_zone: str) -> ScheduleParts:
     Raises ScheduleError with all faults found.
     """
     if not isinstance(data, Mapping):
-        raise ScheduleError("schedule", "must be a mapping with a cycle")
+        raise ScheduleError("schedule", _("must be a mapping with a cycle"))
     reader = _Reader(data, None, path="schedule")
     zone = reader.parsed("time_zone", time_zone, _zone)
     cycle = reader.parsed("cycle", None, _cycle)
     if cycle is None:
         if not reader.has("cycle"):
-            reader.refuse("cycle", f"is missing; it is one of {', '.join(Cycle)}")
+            message = _("is missing; it is one of {cycles}")
+            reader.refuse("cycle", message.format(cycles=", ".join(Cycle)))
         raise ScheduleError.collect(reader.errors)
     reader.refuse_other_keys(cycle)
     rule = _READERS[cycle](reader)
@@ -100,7 +103,8 @@ class _Reader(FieldReader):
     def required(self, key: str, parse: Callable[[object], T]) -> T | None:
         """As `parsed`; a fault when it is absent."""
         if not self.has(key):
-            self.refuse(key, f"is missing: cycle {self.raw('cycle')} needs it")
+            message = _("is missing: cycle {cycle} needs it")
+            self.refuse(key, message.format(cycle=self.raw("cycle")))
             return None
         return self.parsed(key, None, parse)
 
@@ -110,17 +114,19 @@ class _Reader(FieldReader):
             if key in GENERAL_KEYS or key in KEYS[cycle]:
                 continue
             if key in known:
-                self.refuse(str(key), f"does not belong to cycle {cycle}")
+                message = _("does not belong to cycle {cycle}")
+                self.refuse(str(key), message.format(cycle=cycle))
             else:
                 allowed = ", ".join((*KEYS[cycle], *GENERAL_KEYS))
-                self.refuse(str(key), f"is not a key of a schedule; cycle {cycle} has {allowed}")
+                message = _("is not a key of a schedule; cycle {cycle} has {keys}")
+                self.refuse(str(key), message.format(cycle=cycle, keys=allowed))
 
     def window(self) -> tuple[int, int] | None:
         """`from` and `until` in minutes of the day, or None when they are at fault."""
         start = self.parsed("from", 0, _minute_of_day)
         until = self.parsed("until", END_OF_DAY, _minute_of_day)
         if until < start:
-            self.refuse("until", "must not be before from")
+            self.refuse("until", _("must not be before from"))
             return None
         return start, until
 
@@ -135,12 +141,12 @@ def _read_hour(reader: _Reader) -> Rule | None:
     if reader.has("hours"):
         for key in ("every", "from", "until"):
             if reader.has(key):
-                reader.refuse(key, "cannot stand beside hours: give every or hours")
+                reader.refuse(key, _("cannot stand beside hours: give every or hours"))
         hours = reader.required("hours", _numbers(0, 23))
         minute = reader.parsed("minute", 0, _number(0, 59))
         return AtHours(hours, minute) if hours else None
     if reader.has("minute"):
-        reader.refuse("minute", "belongs to hours; with every, the minute is that of from")
+        reader.refuse("minute", _("belongs to hours; with every, the minute is that of from"))
     every = reader.required("every", _number(1, 23))
     window = reader.window()
     return EveryHours(every, *window) if every is not None and window else None
@@ -195,12 +201,14 @@ def _cycle(value: object) -> Cycle:
     try:
         return Cycle(value)  # type: ignore[arg-type]
     except ValueError:
-        raise ValueError(f"must be one of {', '.join(Cycle)}, not {value!r}") from None
+        message = _("must be one of {cycles}, not {value}")
+        raise ValueError(message.format(cycles=", ".join(Cycle), value=repr(value))) from None
 
 
 def _zone(value: object) -> str:
     if not isinstance(value, str) or not is_time_zone(value):
-        raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/Berlin")
+        message = _("{value} is not an IANA time zone, such as Europe/Berlin")
+        raise ValueError(message.format(value=repr(value)))
     return value
 
 
@@ -225,7 +233,8 @@ def _effective_until(value: object) -> date:
 
 def _check_calendar(moment: date) -> None:
     if not FIRST_DAY.year < moment.year < LAST_DAY.year:
-        raise ValueError(f"must be in a year after {FIRST_DAY.year} and before {LAST_DAY.year}")
+        message = _("must be in a year after {first} and before {last}")
+        raise ValueError(message.format(first=FIRST_DAY.year, last=LAST_DAY.year))
 
 
 def _minute_of_day(value: object) -> int:
@@ -235,7 +244,8 @@ def _minute_of_day(value: object) -> int:
 def _number(low: int, high: int) -> Callable[[object], int]:
     def parse(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}, not {value!r}")
+            message = _("must be a whole number from {low} to {high}, not {value}")
+            raise ValueError(message.format(low=low, high=high, value=repr(value)))
         return value
 
     return parse
@@ -256,26 +266,28 @@ def _month_days(value: object) -> tuple[tuple[int, ...], bool]:
     try:
         days = _numbers(1, 31)(numbers) if numbers else ()
     except ValueError as error:
-        raise ValueError(f'{error}; "{LAST}" is the last day of the month') from None
+        message = _('{problem}; "last" is the last day of the month').format(problem=error)
+        raise ValueError(message) from None
     return days, LAST in items
 
 
 def _dates(value: object) -> tuple[tuple[int, int], ...]:
     found = set()
     for item in _items(value):
-        month, _, day = item.partition("-") if isinstance(item, str) else ("", "", "")
+        month, __, day = item.partition("-") if isinstance(item, str) else ("", "", "")
         if not (month.isascii() and month.isdigit() and day.isascii() and day.isdigit()):
-            raise ValueError(f'must be dates of the form "MM-DD", not {item!r}')
+            message = _('must be dates of the form "MM-DD", not {value}')
+            raise ValueError(message.format(value=repr(item)))
         number = int(month)
         if not 1 <= number <= 12 or not 1 <= int(day) <= _LONGEST_MONTH[number - 1]:
-            raise ValueError(f"{item!r} is not a date of any year")
+            raise ValueError(_("{value} is not a date of any year").format(value=repr(item)))
         found.add((number, int(day)))
     return tuple(sorted(found))
 
 
 def _expression(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"must be text, not {value!r}")
+        raise ValueError(_("must be text, not {value}").format(value=repr(value)))
     expression = " ".join(value.split())
     parse_crontab(expression)
     return expression
@@ -283,5 +295,6 @@ def _expression(value: object) -> str:
 
 def _items(value: object) -> Collection[object]:
     if not isinstance(value, list | tuple) or not value:
-        raise ValueError(f"must be a list with at least one entry, not {value!r}")
+        message = _("must be a list with at least one entry, not {value}")
+        raise ValueError(message.format(value=repr(value)))
     return value

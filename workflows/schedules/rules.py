@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar, Protocol
 
+from django.utils.dates import WEEKDAYS
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from workflows.schedules.cron import parse_crontab
 from workflows.schedules.cycles import Cycle
 from workflows.schedules.wall_times import format_datetime, format_time
 
-WEEKDAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_WHOLE_DAY = (0, 23 * 60 + 59)  # from the first to the last minute
 
 
 class Rule(Protocol):
@@ -77,8 +81,15 @@ class EveryMinutes:
         }
 
     def describe(self) -> str:
-        window = _describe_window(self.start, self.until)
-        return f"every minute{window}" if self.every == 1 else f"every {self.every} minutes{window}"
+        if (self.start, self.until) == _WHOLE_DAY:
+            sentence = ngettext("every minute", "every {count} minutes", self.every)
+        else:
+            sentence = ngettext(
+                "every minute from {start} until {until}",
+                "every {count} minutes from {start} until {until}",
+                self.every,
+            )
+        return _filled(sentence, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +122,15 @@ class EveryHours:
         }
 
     def describe(self) -> str:
-        window = _describe_window(self.start, self.until)
-        return f"every hour{window}" if self.every == 1 else f"every {self.every} hours{window}"
+        if (self.start, self.until) == _WHOLE_DAY:
+            sentence = ngettext("every hour", "every {count} hours", self.every)
+        else:
+            sentence = ngettext(
+                "every hour from {start} until {until}",
+                "every {count} hours from {start} until {until}",
+                self.every,
+            )
+        return _filled(sentence, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +154,8 @@ class AtHours:
         return {"hours": list(self.hours), "minute": self.minute}
 
     def describe(self) -> str:
-        return f"every day at {_listed([format_time(wall) for wall in self.walls()])}"
+        times = _listed([format_time(wall) for wall in self.walls()])
+        return _("every day at {time}").format(time=times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +183,7 @@ class EveryDay(_OnceADay):
         return {"at": format_time(self.at)}
 
     def describe(self) -> str:
-        return f"every day at {format_time(self.at)}"
+        return _("every day at {time}").format(time=format_time(self.at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +204,8 @@ class OnWeekdays(_OnceADay):
         return {"weekdays": list(self.weekdays), "at": format_time(self.at)}
 
     def describe(self) -> str:
-        names = _listed([WEEKDAY_NAMES[weekday - 1] for weekday in self.weekdays])
-        return f"every {names} at {format_time(self.at)}"
+        names = _listed([str(WEEKDAYS[weekday - 1]) for weekday in self.weekdays])
+        return _("every {weekdays} at {time}").format(weekdays=names, time=format_time(self.at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +231,19 @@ class OnMonthDays(_OnceADay):
         return {"days": [*days, "last"] if self.last else days, "at": format_time(self.at)}
 
     def describe(self) -> str:
-        days = [str(day) for day in self.month_days] + (["the last"] if self.last else [])
-        word = "days" if len(days) > 1 else "day"
-        if not self.month_days:
-            return f"on the last day of every month at {format_time(self.at)}"
-        return f"every month on {word} {_listed(days)} at {format_time(self.at)}"
+        days = [str(day) for day in self.month_days]
+        if not days:
+            sentence = _("on the last day of every month at {time}")
+        elif self.last:
+            sentence = _("every month on days {days} and the last at {time}")
+        else:
+            sentence = ngettext(
+                "every month on day {days} at {time}",
+                "every month on days {days} at {time}",
+                len(days),
+            )
+        told = ", ".join(days) if self.last else _listed(days)
+        return sentence.format(days=told, time=format_time(self.at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +262,9 @@ class OnDates(_OnceADay):
         return {"dates": self._texts(), "at": format_time(self.at)}
 
     def describe(self) -> str:
-        return f"every year on {_listed(self._texts())} at {format_time(self.at)}"
+        return _("every year on {dates} at {time}").format(
+            dates=_listed(self._texts()), time=format_time(self.at)
+        )
 
     def _texts(self) -> list[str]:
         return [f"{month:02d}-{day:02d}" for month, day in self.dates]
@@ -275,7 +304,7 @@ class ByCrontab:
         return {"expression": self.expression}
 
     def describe(self) -> str:
-        return f"by crontab {self.expression}"
+        return _("by crontab {expression}").format(expression=self.expression)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,15 +327,18 @@ class Once:
         return {"at": format_datetime(self.at)}
 
     def describe(self) -> str:
-        return f"once at {format_datetime(self.at)}"
+        return _("once at {time}").format(time=format_datetime(self.at))
 
 
 def _listed(words: list[str]) -> str:
     """The words with commas, and "and" before the last."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    *most, last = words
+    return _("{most} and {last}").format(most=", ".join(most), last=last) if most else last
 
 
-def _describe_window(start: int, until: int) -> str:
-    if (start, until) == (0, 23 * 60 + 59):
-        return ""
-    return f" from {format_time(start * 60)} until {format_time(until * 60)}"
+def _filled(sentence: str, rule: EveryMinutes | EveryHours) -> str:
+    return sentence.format(
+        count=rule.every,
+        start=format_time(rule.start * 60),
+        until=format_time(rule.until * 60),
+    )

@@ -8,6 +8,8 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext as _
+
 from workflows.schedules.cycles import SUB_DAY, Cycle
 from workflows.schedules.day_plan import DayPlan
 from workflows.schedules.errors import ScheduleError
@@ -49,7 +51,8 @@ class Schedule:
             and self.effective_until is not None
             and _wall(self.effective_until, time.max) < _wall(self.effective_from, time.min)
         ):
-            raise ScheduleError("schedule.effective_until", "must not be before effective_from")
+            message = _("must not be before effective_from")
+            raise ScheduleError("schedule.effective_until", message)
         identity = (self.rule, self.time_zone, self.effective_from, self.effective_until)
         for name, value in (
             ("plan", plan),
@@ -74,7 +77,8 @@ class Schedule:
         fault and its field.
         """
         if not is_time_zone(time_zone):
-            raise ScheduleError("schedule.time_zone", f"{time_zone!r} is not an IANA time zone")
+            message = _("{zone} is not an IANA time zone").format(zone=repr(time_zone))
+            raise ScheduleError("schedule.time_zone", message)
         return cls(**read_parts(data, time_zone))
 
     def to_mapping(self) -> dict[str, object]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 
+from django.utils.translation import gettext as _
+
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
 _DATETIME = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{1,2}:\d{2}(?::\d{2})?)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -15,15 +17,15 @@ def parse_time(value: object, *, seconds: bool = True) -> int:
 
     A number gets a hint of its own: YAML 1.1 reads an unquoted 12:30 as the number 750.
     """
-    form = '"HH:MM" or "HH:MM:SS"' if seconds else '"HH:MM"'
     if isinstance(value, int):
-        raise ValueError(f"must be text of the form {form}; in YAML, put it in quotes")
+        message = _("must be text of the form {form}; in YAML, put it in quotes")
+        raise ValueError(message.format(form=_time_form(seconds)))
     match = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or (match[3] is not None and not seconds):
-        raise ValueError(f"must be of the form {form}, not {value!r}")
+        raise ValueError(_not_of_form(_time_form(seconds), value))
     hour, minute, second = int(match[1]), int(match[2]), int(match[3] or 0)
     if hour > 23 or minute > 59 or second > 59:
-        raise ValueError(f"{value!r} is not a time of day")
+        raise ValueError(_("{value} is not a time of day").format(value=repr(value)))
     return hour * 3600 + minute * 60 + second
 
 
@@ -31,11 +33,11 @@ def parse_datetime(value: object) -> datetime:
     """A naive datetime from "YYYY-MM-DD HH:MM[:SS]" (or one as YAML reads it)."""
     if isinstance(value, datetime):
         if value.tzinfo is not None or value.microsecond:
-            raise ValueError("must be a local time in whole seconds, without an offset")
+            raise ValueError(_("must be a local time in whole seconds, without an offset"))
         return value
     match = _DATETIME.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f'must be of the form "YYYY-MM-DD HH:MM[:SS]", not {value!r}')
+        raise ValueError(_not_of_form('"YYYY-MM-DD HH:MM[:SS]"', value))
     second = parse_time(match[2])
     day = _parse_date(match[1])
     return datetime(day.year, day.month, day.day, second // 3600, second // 60 % 60, second % 60)
@@ -51,8 +53,8 @@ def parse_date_or_datetime(value: object) -> date:
         return parse_datetime(value)
     except ValueError as error:
         if isinstance(value, str) and not _DATETIME.fullmatch(value.strip()):
-            form = '"YYYY-MM-DD" or "YYYY-MM-DD HH:MM[:SS]"'
-            raise ValueError(f"must be of the form {form}, not {value!r}") from None
+            form = _('"YYYY-MM-DD" or "YYYY-MM-DD HH:MM[:SS]"')
+            raise ValueError(_not_of_form(form, value)) from None
         raise error
 
 
@@ -76,4 +78,13 @@ def _parse_date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a date of the calendar") from None
+        message = _("{value} is not a date of the calendar").format(value=repr(text))
+        raise ValueError(message) from None
+
+
+def _time_form(seconds: bool) -> str:
+    return _('"HH:MM" or "HH:MM:SS"') if seconds else '"HH:MM"'
+
+
+def _not_of_form(form: str, value: object) -> str:
+    return _("must be of the form {form}, not {value}").format(form=form, value=repr(value))

@@ -15,10 +15,12 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
 from projects.access import Actor
 from projects.ground import clock
 from projects.ground.refusals import Invalid, NotFound
+from projects.ground.words import gettext_lazy
 from projects.roles import Right
 from projects.verbs.catalogue import declare
 from projects.verbs.recording import ItemOutcome
@@ -91,26 +93,26 @@ def lock_graph() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_GRAPH_LOCK])
 
 
-_REPLACED = "its draft, where it differs, becomes the version in force"
+_REPLACED = gettext_lazy("its draft, where it differs, becomes the version in force")
 
 
 @declare(
     TASKS,
     "submit",
-    title="Submit",
-    done="submitted",
+    title=gettext_lazy("Submit"),
+    done=gettext_lazy("submitted"),
     icon="publish",
     place=1,
     right=Right.DEVELOP,
-    warning="Together or not at all: what is wrong with one of them refuses all.",
+    warning=gettext_lazy("Together or not at all: what is wrong with one of them refuses all."),
     effects={
-        TaskStatus.DRAFT: "goes into operations",
+        TaskStatus.DRAFT: gettext_lazy("goes into operations"),
         TaskStatus.SCHEDULING: _REPLACED,
         TaskStatus.PAUSED: _REPLACED,
-        TaskStatus.OFFLINE: "comes back into operations",
+        TaskStatus.OFFLINE: gettext_lazy("comes back into operations"),
         TaskStatus.INVALID: _REPLACED,
     },
-    options=(Option("comment", "text", "A comment on these versions.", limit=256),),
+    options=(Option("comment", "text", gettext_lazy("A comment on these versions."), limit=256),),
     # The graph first, then the rows in id order: the same for everybody, so no deadlock.
     hold=lock_graph,
     whole=True,
@@ -125,7 +127,7 @@ def submit_tasks(selection: Selection, comment: str = "") -> list[ItemOutcome]:
     """
     for pk, refusal in selection.refused.items():
         if refusal.code == "not_found":
-            raise NotFound(f"There is no task {pk} in your projects.")
+            raise NotFound(_("There is no task {id} in your projects.").format(id=pk))
         raise refusal_of(refusal)
     actor = selection.actor
     tasks = (

@@ -11,6 +11,7 @@ from django.db.models import DateTimeField, Value
 from django.db.models.functions import Least
 
 from projects.ground import clock
+from projects.ground.words import gettext_lazy, pgettext_lazy
 from projects.verbs.catalogue import declare
 from projects.verbs.recording import ItemOutcome
 from projects.verbs.selecting import Selection
@@ -20,20 +21,24 @@ from workflows.models import Task
 from workflows.schedules import next_fire
 from workflows.verbs.noun import TASKS
 
-_OUT = "makes no more instances, and only a new submission brings it back"
+_OUT = gettext_lazy("makes no more instances, and only a new submission brings it back")
 
 
 @declare(
     TASKS,
     "start",
-    title="Start",
-    done="started",
+    title=pgettext_lazy("verb", "Start"),
+    done=gettext_lazy("started"),
     icon="play_arrow",
     place=2,
     alternate=True,
-    warning="What the pause left out is not made up for: it is for a backfill to fill.",
+    warning=gettext_lazy(
+        "What the pause left out is not made up for: it is for a backfill to fill."
+    ),
     effects={
-        TaskStatus.PAUSED: "makes instances from now on; those of the pause are not made up for"
+        TaskStatus.PAUSED: gettext_lazy(
+            "makes instances from now on; those of the pause are not made up for"
+        )
     },
 )
 def start(selection: Selection) -> list[ItemOutcome]:
@@ -56,14 +61,15 @@ def start(selection: Selection) -> list[ItemOutcome]:
 @declare(
     TASKS,
     "pause",
-    title="Pause",
-    done="paused",
+    title=gettext_lazy("Pause"),
+    done=gettext_lazy("paused"),
     icon="pause",
     place=3,
     alternate=True,
-    warning="Instances that there are go on. What the pause leaves out is owed to whom waits for "
-    "it.",
-    effects={TaskStatus.SCHEDULING: "makes no new instances; those there are go on"},
+    warning=gettext_lazy(
+        "Instances that there are go on. What the pause leaves out is owed to whom waits for it."
+    ),
+    effects={TaskStatus.SCHEDULING: gettext_lazy("makes no new instances; those there are go on")},
 )
 def pause(selection: Selection) -> list[ItemOutcome]:
     """Pause SCHEDULING tasks: no new instances; those that exist go on."""
@@ -74,13 +80,15 @@ def pause(selection: Selection) -> list[ItemOutcome]:
 @declare(
     TASKS,
     "offline",
-    title="Take offline",
-    done="taken offline",
+    title=gettext_lazy("Take offline"),
+    done=gettext_lazy("taken offline"),
     icon="power_settings_new",
     place=4,
     danger=True,
     alternate=True,
-    warning="From now on it owes nothing: whatever waits for its later slots goes on without.",
+    warning=gettext_lazy(
+        "From now on it owes nothing: whatever waits for its later slots goes on without."
+    ),
     effects={
         TaskStatus.SCHEDULING: _OUT,
         TaskStatus.PAUSED: _OUT,
