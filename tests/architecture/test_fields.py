@@ -180,11 +180,9 @@ class ToyRunner(Runner):
         "[tidemill.task_types]\ntoy = tidemill_toy.task_type:TOY\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    for cached in (task_types, task_form):
-        cached.cache_clear()
+    task_types.cache_clear()
     yield
-    for cached in (task_types, task_form):
-        cached.cache_clear()
+    task_types.cache_clear()
     for name in [name for name in sys.modules if name.startswith("tidemill_toy")]:
         del sys.modules[name]
 

@@ -6,6 +6,7 @@ import pickle
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
+from django.utils.translation import override
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -449,6 +450,14 @@ class TestDataDates:
 @pytest.mark.item("T11.1")
 def test_a_schedule_is_described_in_words(mapping: dict[str, object], text: str) -> None:
     assert describe(Schedule.from_mapping(mapping, "UTC")) == f"{text} UTC"
+
+
+def test_each_reader_is_told_of_the_same_schedule_in_their_language() -> None:
+    weekly = {"cycle": "week", "weekdays": [1], "at": "08:00"}
+    schedule = Schedule.from_mapping(weekly, "UTC")
+    for language, monday in (("en", "Monday"), ("zh-hans", "星期一"), ("en", "Monday")):
+        with override(language):
+            assert monday in describe(schedule)
 
 
 def test_the_description_names_the_effective_range() -> None:
