@@ -6,50 +6,57 @@ from collections.abc import Iterable
 
 from django.db import models
 
+from projects.ground.words import gettext_lazy
+
 
 class State(models.TextChoices):
     """Where an instance is in its life."""
 
-    NOT_RUN = "NOT_RUN", "Not run"  # made; its time, day or lane has not come
-    WAITING_EVENT = "WAITING_EVENT", "Waiting for event"  # a subscribed event is missing
-    WAITING_UPSTREAM = "WAITING_UPSTREAM", "Waiting for upstream"  # an edge is not SUCCESS
-    WAITING_EXECUTION = "WAITING_EXECUTION", "Waiting for execution"  # ready, or sent to a worker
-    RUNNING = "RUNNING", "Running"  # a worker has started its process
-    TERMINATING = "TERMINATING", "Terminating"  # its process is being killed: then it has ended
-    RETRYING = "RETRYING", "Retrying"  # failed, and waits for its next try
-    SUCCESS = "SUCCESS", "Success"  # done: downstream goes on
-    FAILED = "FAILED", "Failed"  # given up, or terminated: downstream is held back
-    FROZEN = "FROZEN", "Frozen"  # set aside by an operator: not scheduled
+    NOT_RUN = "NOT_RUN", gettext_lazy("Not run")  # made; its time, day or lane has not come
+    # A subscribed event is missing.
+    WAITING_EVENT = "WAITING_EVENT", gettext_lazy("Waiting for event")
+    # An edge is not SUCCESS.
+    WAITING_UPSTREAM = "WAITING_UPSTREAM", gettext_lazy("Waiting for upstream")
+    # Ready, or sent to a worker.
+    WAITING_EXECUTION = "WAITING_EXECUTION", gettext_lazy("Waiting for execution")
+    RUNNING = "RUNNING", gettext_lazy("Running")  # a worker has started its process
+    # Its process is being killed: then it has ended.
+    TERMINATING = "TERMINATING", gettext_lazy("Terminating")
+    RETRYING = "RETRYING", gettext_lazy("Retrying")  # failed, and waits for its next try
+    SUCCESS = "SUCCESS", gettext_lazy("Success")  # done: downstream goes on
+    FAILED = "FAILED", gettext_lazy("Failed")  # given up, or terminated: downstream is held back
+    FROZEN = "FROZEN", gettext_lazy("Frozen")  # set aside by an operator: not scheduled
 
 
 class ExecutionState(models.TextChoices):
     """Where one attempt is."""
 
-    SENT = "SENT", "Sent"  # has a slot; a worker has been told
-    RUNNING = "RUNNING", "Running"  # a worker holds its lease
-    TERMINATING = "TERMINATING", "Terminating"  # its worker has been asked to kill it
-    SUCCESS = "SUCCESS", "Success"  # ended well
-    FAILED = "FAILED", "Failed"  # ended badly
-    TERMINATED = "TERMINATED", "Terminated"  # ended by an operator
-    LOST = "LOST", "Lost"  # its worker fell silent
-    DISMISSED = "DISMISSED", "Dismissed"  # marked success, or not started and run again
+    SENT = "SENT", gettext_lazy("Sent")  # has a slot; a worker has been told
+    RUNNING = "RUNNING", gettext_lazy("Running")  # a worker holds its lease
+    TERMINATING = "TERMINATING", gettext_lazy("Terminating")  # its worker has been asked to kill it
+    SUCCESS = "SUCCESS", gettext_lazy("Success")  # ended well
+    FAILED = "FAILED", gettext_lazy("Failed")  # ended badly
+    TERMINATED = "TERMINATED", gettext_lazy("Terminated")  # ended by an operator
+    LOST = "LOST", gettext_lazy("Lost")  # its worker fell silent
+    # Marked success, or not started and run again.
+    DISMISSED = "DISMISSED", gettext_lazy("Dismissed")
 
 
 class Kind(models.TextChoices):
     """Why an instance exists (I2)."""
 
-    PERIODIC = "PERIODIC", "Periodic"  # made by the schedule
-    ONE_TIME = "ONE_TIME", "Non-periodic"  # made by a one-time schedule
-    BACKFILL = "BACKFILL", "Supplementary"  # made by a backfill plan
+    PERIODIC = "PERIODIC", gettext_lazy("Periodic")  # made by the schedule
+    ONE_TIME = "ONE_TIME", gettext_lazy("Non-periodic")  # made by a one-time schedule
+    BACKFILL = "BACKFILL", gettext_lazy("Supplementary")  # made by a backfill plan
 
 
 class Cause(models.TextChoices):
     """Why an execution was started (I11)."""
 
-    FIRST = "FIRST", "First run"
-    RETRY = "RETRY", "Retry"
-    RERUN = "RERUN", "Rerun"
-    BACKFILL = "BACKFILL", "Backfill"
+    FIRST = "FIRST", gettext_lazy("First run")
+    RETRY = "RETRY", gettext_lazy("Retry")
+    RERUN = "RERUN", gettext_lazy("Rerun")
+    BACKFILL = "BACKFILL", gettext_lazy("Backfill")
 
 
 FINISHED = frozenset({State.SUCCESS, State.FAILED})

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from instances.admin.choices import plan_name, plan_shown
 from instances.admin.edge_lines import downstream_lines, upstream_lines
-from instances.error_codes import explain
+from instances.explanations import explain
 from instances.models import Batch, Execution, Instance
 from instances.reading.diagnosis import diagnose
 from instances.reading.waiting import why_waiting

@@ -7,16 +7,23 @@ from django.db import models
 from django.db.models import Q
 
 from instances.models.instance import Instance
+from projects.ground.words import gettext_lazy
 from workflows.models import Task
 
 
 class RemovedBecause(models.TextChoices):
     """Why the engine removed an edge by itself; the labels stand behind the upstream's name."""
 
-    OFFLINE = "OFFLINE", "no longer due: its task was taken offline"
-    RESUBMITTED = "RESUBMITTED", "no longer due: its task was submitted with another schedule"
-    PASSED_OVER = "PASSED_OVER", "passed over: its task catches up with the latest time only"
-    EXPIRED = "EXPIRED", "its success was deleted when it expired"
+    OFFLINE = "OFFLINE", gettext_lazy("no longer due: its task was taken offline")
+    RESUBMITTED = (
+        "RESUBMITTED",
+        gettext_lazy("no longer due: its task was submitted with another schedule"),
+    )
+    PASSED_OVER = (
+        "PASSED_OVER",
+        gettext_lazy("passed over: its task catches up with the latest time only"),
+    )
+    EXPIRED = "EXPIRED", gettext_lazy("its success was deleted when it expired")
 
 
 class Edge(models.Model):

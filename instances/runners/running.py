@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from instances.error_codes import EXPLANATIONS, ErrorCode
+from instances.error_codes import ErrorCode
+from instances.explanations import EXPLANATIONS
 from instances.logs.collecting import LogCollector
 from instances.runners.base import (
     ExitStatus,

@@ -7,30 +7,36 @@ from instances.engine.settling import groups_of, hold_back_below, limited_tasks_
 from instances.states import State
 from instances.verbs.noun import INSTANCES
 from projects.ground import clock
+from projects.ground.words import gettext_lazy
 from projects.verbs.catalogue import declare
 from projects.verbs.recording import ItemOutcome
 from projects.verbs.selecting import Selection
 
-_SCHEDULED = "is not scheduled until it is unfrozen; what waits for it goes on waiting"
+_SCHEDULED = gettext_lazy(
+    "is not scheduled until it is unfrozen; what waits for it goes on waiting"
+)
 
 
 @declare(
     INSTANCES,
     "freeze",
-    title="Freeze",
-    done="frozen",
+    title=gettext_lazy("Freeze"),
+    done=gettext_lazy("frozen"),
     icon="ac_unit",
     place=4,
     alternate=True,
-    warning="A frozen instance is not scheduled, and what waits for it waits until it is "
-    "unfrozen. Nothing that runs is stopped.",
+    warning=gettext_lazy(
+        "A frozen instance is not scheduled, and what waits for it waits until it is "
+        "unfrozen. Nothing that runs is stopped."
+    ),
     effects={
         State.WAITING_EVENT: _SCHEDULED,
         State.WAITING_UPSTREAM: _SCHEDULED,
-        State.RETRYING: "is not tried again until it is unfrozen",
-        State.SUCCESS: "is no success until it is unfrozen: what waits for it and has not "
-        "started is held back",
-        State.FAILED: "cannot be run again until it is unfrozen",
+        State.RETRYING: gettext_lazy("is not tried again until it is unfrozen"),
+        State.SUCCESS: gettext_lazy(
+            "is no success until it is unfrozen: what waits for it and has not started is held back"
+        ),
+        State.FAILED: gettext_lazy("cannot be run again until it is unfrozen"),
     },
 )
 def freeze(selection: Selection) -> list[ItemOutcome]:
@@ -49,14 +55,16 @@ def freeze(selection: Selection) -> list[ItemOutcome]:
 @declare(
     INSTANCES,
     "unfreeze",
-    title="Unfreeze",
-    done="unfrozen",
+    title=gettext_lazy("Unfreeze"),
+    done=gettext_lazy("unfrozen"),
     icon="mode_heat",
     place=5,
     alternate=True,
-    warning="What was finished when it was frozen is so again, and what waits for a "
-    "success goes on. Any other waits anew for its time, events and upstream.",
-    effects={State.FROZEN: "goes on where it was set aside"},
+    warning=gettext_lazy(
+        "What was finished when it was frozen is so again, and what waits for a "
+        "success goes on. Any other waits anew for its time, events and upstream."
+    ),
+    effects={State.FROZEN: gettext_lazy("goes on where it was set aside")},
 )
 def unfreeze(selection: Selection) -> list[ItemOutcome]:
     """Take frozen instances up again (I8).

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 from instances import transitions
 from instances.engine.settling import groups_of, limited_tasks_of, settle
 from instances.states import ExecutionState, State
 from instances.verbs.noun import INSTANCES
 from projects.ground import clock
+from projects.ground.words import gettext_lazy
 from projects.verbs.catalogue import declare
 from projects.verbs.recording import ItemOutcome
 from projects.verbs.selecting import Selection
 from projects.verbs.verb import Option
 
-_GOES_ON = "counts as done from now on; what waits for it goes on"
-_LATER = "It is being stopped, and is a success as soon as its process has ended."
+_GOES_ON = gettext_lazy("counts as done from now on; what waits for it goes on")
 
 
 @declare(
     INSTANCES,
     "mark-success",
-    title="Mark success",
-    done="marked success",
+    title=gettext_lazy("Mark success"),
+    done=gettext_lazy("marked success"),
     icon="check_circle",
     place=2,
-    warning="Nothing of the work itself is done. Who reads the data downstream will find "
-    "what is there.",
+    warning=gettext_lazy(
+        "Nothing of the work itself is done. Who reads the data downstream will find what is there."
+    ),
     effects={
-        State.RUNNING: "its process is killed and its result ignored; as soon as that has "
-        "ended it counts as done, and what waits for it goes on",
+        State.RUNNING: gettext_lazy(
+            "its process is killed and its result ignored; as soon as that has "
+            "ended it counts as done, and what waits for it goes on"
+        ),
         State.FAILED: _GOES_ON,
         State.WAITING_EVENT: _GOES_ON,
         State.WAITING_UPSTREAM: _GOES_ON,
@@ -35,7 +40,10 @@ _LATER = "It is being stopped, and is a success as soon as its process has ended
     },
     options=(
         Option(
-            "reason", "text", "It stands beside the state and in the operation record.", limit=500
+            "reason",
+            "text",
+            gettext_lazy("It stands beside the state and in the operation record."),
+            limit=500,
         ),
     ),
 )
@@ -65,4 +73,5 @@ def mark_success(selection: Selection, reason: str = "") -> list[ItemOutcome]:
         freed_groups=groups_of(done) if closed else (),
         freed_tasks=limited_tasks_of(done) if closed else (),
     )
-    return selection.outcomes([*done, *stopping], details=dict.fromkeys(stopping, _LATER))
+    later = _("It is being stopped, and is a success as soon as its process has ended.")
+    return selection.outcomes([*done, *stopping], details=dict.fromkeys(stopping, later))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from instances.engine.settling import settle
 from instances.states import FINISHED, IN_PROCESS, State
@@ -12,38 +13,39 @@ from instances.verbs.noun import INSTANCES
 from projects.ground import clock
 from projects.ground.refusals import Invalid
 from projects.ground.sql import column
+from projects.ground.words import gettext_lazy
 from projects.verbs.catalogue import declare
 from projects.verbs.recording import ItemOutcome
 from projects.verbs.selecting import Selection
 from projects.verbs.verb import Option
 
-_NOTHING = "It waits for nothing that could be removed."
-
 
 @declare(
     INSTANCES,
     "remove-dependencies",
-    title="Remove dependencies",
-    phrase="Remove dependencies of",
-    done="freed of dependencies",
+    title=gettext_lazy("Remove dependencies"),
+    phrase=gettext_lazy("Remove dependencies of"),
+    done=gettext_lazy("freed of dependencies"),
     icon="link_off",
     place=6,
     danger=True,
-    warning="There is no way back: neither a rerun nor a later plan's instance of the same "
-    "planned time waits for a removed dependency. Other instances are not touched. What "
-    "the upstream had to deliver may be missing or old.",
+    warning=gettext_lazy(
+        "There is no way back: neither a rerun nor a later plan's instance of the same "
+        "planned time waits for a removed dependency. Other instances are not touched. What "
+        "the upstream had to deliver may be missing or old."
+    ),
     effects={
-        state: "stays as it is; run again, it does not wait for them"
+        state: gettext_lazy("stays as it is; run again, it does not wait for them")
         if state in FINISHED | IN_PROCESS
-        else "does not wait for them any more"
+        else gettext_lazy("does not wait for them any more")
         for state in State
     },
     options=(
         Option(
             "edges",
             "ids",
-            "Ids of upstream edges of the instance.",
-            nothing_chosen="Choose the dependencies to remove.",
+            gettext_lazy("Ids of upstream edges of the instance."),
+            nothing_chosen=gettext_lazy("Choose the dependencies to remove."),
         ),
     ),
 )
@@ -91,10 +93,11 @@ def remove_dependencies(
         )
         counts = dict(cursor.fetchall())
     settle(counts, now=now)
+    nothing = _("It waits for nothing that could be removed.")
     return [
         outcome
         if outcome.id in counts or not outcome.ok
-        else selection.refuse(outcome.id, "nothing_to_remove", _NOTHING)
+        else selection.refuse(outcome.id, "nothing_to_remove", nothing)
         for outcome in selection.outcomes(selection.states)
     ]
 
@@ -107,5 +110,6 @@ def _own(edges: Collection[int], ids: Iterable[int]) -> Collection[int]:
         )
         strangers = set(edges) - set(column(cursor))
     if strangers:
-        raise Invalid.from_pairs([("edges", f"{min(strangers)} is not one of its upstream edges.")])
+        problem = _("{id} is not one of its upstream edges.").format(id=min(strangers))
+        raise Invalid.from_pairs([("edges", problem)])
     return edges

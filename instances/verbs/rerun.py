@@ -10,6 +10,7 @@ from instances.engine.settling import groups_of, hold_back_below, limited_tasks_
 from instances.states import ExecutionState, State
 from instances.verbs.noun import INSTANCES
 from projects.ground import clock
+from projects.ground.words import gettext_lazy
 from projects.verbs.catalogue import declare
 from projects.verbs.recording import ItemOutcome
 from projects.verbs.selecting import Selection
@@ -18,18 +19,22 @@ from projects.verbs.selecting import Selection
 @declare(
     INSTANCES,
     "rerun",
-    title="Rerun",
-    done="run again",
+    title=gettext_lazy("Rerun"),
+    done=gettext_lazy("run again"),
     icon="replay",
     place=1,
-    warning="Each runs again as soon as its upstream allows. Retries count from 0. "
-    "What waits for one of them and has not started is held back until the new run "
-    "succeeds; what has run stays as it is.",
+    warning=gettext_lazy(
+        "Each runs again as soon as its upstream allows. Retries count from 0. "
+        "What waits for one of them and has not started is held back until the new run "
+        "succeeds; what has run stays as it is."
+    ),
     effects={
-        State.FAILED: "runs again",
-        State.SUCCESS: "runs again, and is no success until it has",
-        State.WAITING_EXECUTION: "looks at its upstream again and takes its place anew",
-        State.RETRYING: "is tried at once, not at its next try",
+        State.FAILED: gettext_lazy("runs again"),
+        State.SUCCESS: gettext_lazy("runs again, and is no success until it has"),
+        State.WAITING_EXECUTION: gettext_lazy(
+            "looks at its upstream again and takes its place anew"
+        ),
+        State.RETRYING: gettext_lazy("is tried at once, not at its next try"),
     },
 )
 def rerun(selection: Selection) -> list[ItemOutcome]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from projects.ground.fields.field import Field, Kind
+from projects.ground.words import gettext_lazy
 from workflows.definitions.task_types import TaskType
 
 PYTHON = TaskType(
     name="python",
-    label="Python",
-    help="A Python program, run as __main__.",
+    label=gettext_lazy("Python"),
+    help=gettext_lazy("A Python program, run as __main__."),
     runner="instances.runners.python.runner:PythonRunner",
     code_language="python",
     config=(
         Field(
             name="arguments",
-            help="What the program finds in sys.argv after its name.",
+            help=gettext_lazy("What the program finds in sys.argv after its name."),
             kind=Kind.LIST,
         ),
     ),

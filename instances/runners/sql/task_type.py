@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from projects.ground.fields.field import Field, Kind
+from projects.ground.words import gettext_lazy
 from workflows.definitions.task_types import TaskType
 
 SQL = TaskType(
     name="sql",
-    label="SQL",
-    help="SQL statements for a data source, or for DuckDB when none is named.",
+    label=gettext_lazy("SQL"),
+    help=gettext_lazy("SQL statements for a data source, or for DuckDB when none is named."),
     runner="instances.runners.sql.runner:SqlRunner",
     code_language="sql",
     config=(
         Field(
             name="data_source",
-            help="A data source of the project; empty: DuckDB.",
+            help=gettext_lazy("A data source of the project; empty: DuckDB."),
             kind=Kind.DATA_SOURCE,
             max_length=64,
         ),
         Field(
             name="database",
-            help="The DuckDB database file; empty: in memory, gone after the task.",
+            help=gettext_lazy("The DuckDB database file; empty: in memory, gone after the task."),
             max_length=1000,
             not_with="data_source",
         ),
         Field(
             name="rows",
-            help="Rows of the last result that go to the log.",
+            help=gettext_lazy("Rows of the last result that go to the log."),
             kind=Kind.INTEGER,
             default=20,
             maximum=10_000,
         ),
         Field(
             name="lock_wait",
-            help="Seconds to wait while another task writes the DuckDB file.",
+            help=gettext_lazy("Seconds to wait while another task writes the DuckDB file."),
             kind=Kind.INTEGER,
             default=60,
             maximum=24 * 3600,
