@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from projects.ground.words import gettext_lazy
+
 
 class InstancesConfig(AppConfig):
     name = "instances"
-    verbose_name = "Instances"
+    verbose_name = gettext_lazy("Instances")
 
     def ready(self) -> None:
         from instances.runners.registry import BUILT_IN

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 from django_filters import CharFilter, Filter
 from drf_spectacular.utils import extend_schema_field
 
@@ -25,6 +26,7 @@ from projects.ground.filter_fields import (
     NamesFilter,
     SearchFilter,
 )
+from projects.ground.words import gettext_lazy
 from workflows.choices import CYCLE_CHOICES, Priority
 from workflows.filters import FolderTreeFilterSet, TypesFilter, owned_by
 from workflows.models import Task
@@ -48,7 +50,7 @@ class DataTimeField(forms.CharField):
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is not None:
-            raise forms.ValidationError("Must be a local time such as 2026-01-31 or …T05:00:00.")
+            raise forms.ValidationError(_("Must be a local time such as 2026-01-31 or …T05:00:00."))
         if self.end_of_day and len(text) == _DATE_LENGTH:
             return datetime.combine(moment.date(), time.max)
         return moment
@@ -84,7 +86,9 @@ class InstanceFilter(FolderTreeFilterSet):
     cycle = ChoicesFilter(field_name="version__cycle", choices=CYCLE_CHOICES)
     kind = ChoicesFilter(choices=Kind.choices)
     state = ChoicesFilter(choices=State.choices, method="filter_state")
-    error_code = NamesFilter(noun="error code", known=lambda user, names: list(ErrorCode))
+    error_code = NamesFilter(
+        noun=gettext_lazy("error code"), known=lambda user, names: list(ErrorCode)
+    )
     resource_group = GroupsFilter()
     priority = ChoicesFilter(choices=Priority.choices)
     owner = UsersFilter(method="filter_owner")
@@ -137,7 +141,9 @@ class ExecutionFilter(CheckedFilterSet):
     instance = IdsFilter()
     state = ChoicesFilter(choices=ExecutionState.choices)
     cause = ChoicesFilter(choices=Cause.choices)
-    error_code = NamesFilter(noun="error code", known=lambda user, names: list(ErrorCode))
+    error_code = NamesFilter(
+        noun=gettext_lazy("error code"), known=lambda user, names: list(ErrorCode)
+    )
     resource_group = GroupsFilter()
     worker = CharFilter(help_text="The exact name.")
     started_from = InstantFilter(field_name="started_at", lookup_expr="gte")

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from instances.models import Edge, Instance
 from instances.reading.neighbours import downstream_edges, neighbours, upstream_edges
@@ -76,14 +77,15 @@ def _lines(
 
 def _line(edge: Edge, shown: dict[str, Any], data_time: str) -> EdgeLine:
     state = State(shown["state"]) if shown["state"] else None
-    name, closed = f"{shown['workflow']}/{shown['name']}", f"task {shown['task']}"
+    name = f"{shown['workflow']}/{shown['name']}"
+    closed = _("task {id}").format(id=shown["task"])
     return EdgeLine(
         edge_id=edge.pk,
         task_id=shown["task"],
         task=name if shown["visible"] else closed,
         instance_id=shown["instance"],
         state=state.value if state else "",
-        label=state.label if state else "",
+        label=str(state.label) if state else "",
         scheduled_at=shown["scheduled_at"],
         data_time=data_time if shown["visible"] else "",
         hidden=not shown["visible"],

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from instances.admin.choices import plan_name, plan_shown
 from instances.admin.edge_lines import downstream_lines, upstream_lines
@@ -71,6 +72,9 @@ def page_context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
     upstream, upstream_more = upstream_lines(request, instance)
     downstream, downstream_more = downstream_lines(request, instance)
     state = State(instance.state)
+    filler = filled_by(request, instance)
+    by = plan_name(request, filler) if filler else ""
+    done_by = _("Done by instance {id} of {plan}")
     return {
         "instance": instance,
         "state": state,
@@ -78,9 +82,9 @@ def page_context(request: HttpRequest, instance: Instance) -> dict[str, Any]:
         "is_finished": state in FINISHED,
         "refresh_seconds": 2 if state not in {State.NOT_RUN, State.FROZEN} else 10,
         "phases": phases_of(instance, now),
-        "filled_by": (filler := filled_by(request, instance)),
-        "fill_plan": (by := plan_name(request, filler) if filler else ""),
-        "fill_reason": f"Done by instance {filler.pk} of {by}" if filler else "",
+        "filled_by": filler,
+        "fill_plan": by,
+        "fill_reason": done_by.format(id=filler.pk, plan=by) if filler else "",
         "blockers": why_waiting(instance, actor=request.user, now=now),
         "diagnosis": diagnose(instance),
         "plan": plan_shown(request, instance),
@@ -134,14 +138,14 @@ def phases_of(instance: Instance, now: datetime) -> list[Phase]:
             instance.not_before if clocked else None,
         ),
         Phase(
-            "Waiting for execution",
+            _("Waiting for execution"),
             "violet",
             "done" if started else ("now" if state == State.WAITING_EXECUTION else ""),
             ready,
             (queued_until or now) - ready if ready else None,
         ),
         Phase(
-            "Running",
+            _("Running"),
             tone,
             "done" if started and ended else ("now" if started else ""),
             started,
@@ -153,10 +157,10 @@ def phases_of(instance: Instance, now: datetime) -> list[Phase]:
 def _first_title(instance: Instance, clocked: bool) -> str:
     if clocked:
         retrying = instance.state == State.RETRYING
-        return "Waiting for its next try" if retrying else "Waiting for its time"
+        return _("Waiting for its next try") if retrying else _("Waiting for its time")
     if instance.awaits_day and instance.state == State.NOT_RUN:
-        return "Waiting for its day to open"
-    return "Waiting for events and upstream"
+        return _("Waiting for its day to open")
+    return _("Waiting for events and upstream")
 
 
 def _executions(instance: Instance) -> list[Execution]:

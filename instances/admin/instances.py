@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from unfold.decorators import display
 
 from instances.admin import task_panels
@@ -39,6 +40,7 @@ from projects.ground.showing import (
     names,
     when,
 )
+from projects.ground.words import gettext_lazy, pgettext_lazy
 from projects.verbs.verb import Verb
 from workflows.admin.choices import (
     group_choices,
@@ -55,22 +57,22 @@ class InstanceAdmin(VerbPages, ReadOnlyAdmin):
     verb_noun = INSTANCES
     filterset = InstanceFilter
     shown_filters = {
-        "state": "State",
-        "settled": "Marked by hand",
-        "kind": "Kind",
-        "project": "Project",
-        "workflow": "Workflow",
-        "task": "Task's id",
-        "plan": "Backfill plan",
-        "data_time_from": "Data time from",
-        "data_time_until": "Data time until",
-        "started_from": "Started from",
-        "started_until": "Started until",
-        "type": "Type",
-        "cycle": "Cycle",
-        "resource_group": "Resource group",
-        "owner": "Owner",
-        "error_code": "Error code",
+        "state": gettext_lazy("State"),
+        "settled": gettext_lazy("Marked by hand"),
+        "kind": gettext_lazy("Kind"),
+        "project": gettext_lazy("Project"),
+        "workflow": gettext_lazy("Workflow"),
+        "task": gettext_lazy("Task's id"),
+        "plan": gettext_lazy("Backfill plan"),
+        "data_time_from": gettext_lazy("Data time from"),
+        "data_time_until": gettext_lazy("Data time until"),
+        "started_from": gettext_lazy("Started from"),
+        "started_until": gettext_lazy("Started until"),
+        "type": gettext_lazy("Type"),
+        "cycle": gettext_lazy("Cycle"),
+        "resource_group": gettext_lazy("Resource group"),
+        "owner": gettext_lazy("Owner"),
+        "error_code": gettext_lazy("Error code"),
     }
     filter_choices = {
         "project": project_choices,
@@ -101,10 +103,10 @@ class InstanceAdmin(VerbPages, ReadOnlyAdmin):
     )
     list_display_links = ("task_shown",)
     phone_columns = ("state_shown", "task_shown", "data_time", "took")
-    empty_text = "No instance yet: they come from schedules and from backfill plans."
+    empty_text = gettext_lazy("No instance yet: they come from schedules and from backfill plans.")
     list_before_template = "instances/list_before.html"
     ordering = ("-id",)
-    search_help_text = "Part of a task's name, or an id; several with |"
+    search_help_text = gettext_lazy("Part of a task's name, or an id; several with |")
 
     # --- list ----------------------------------------------------------------------------------
 
@@ -112,7 +114,7 @@ class InstanceAdmin(VerbPages, ReadOnlyAdmin):
         return detailed(super().get_queryset(request))
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        @display(description="Plan")
+        @display(description=_("Plan"))
         def plan(obj: Instance) -> SafeString:
             return plan_shown(request, obj)  # who reads decides what is shown
 
@@ -162,11 +164,11 @@ class InstanceAdmin(VerbPages, ReadOnlyAdmin):
             )
         return chips
 
-    @display(description="State", ordering="state")
+    @display(description=gettext_lazy("State"), ordering="state")
     def state_shown(self, obj: Instance) -> SafeString:
         shown = badge(obj.state, obj.state_label, title=obj.error_message[:300])
         if obj.marked:
-            return format_html('{} <span class="tm-note">marked success</span>', shown)
+            return format_html('{} <span class="tm-note">{}</span>', shown, _("marked success"))
         if not obj.error_code:
             return shown
         return format_html(
@@ -176,71 +178,75 @@ class InstanceAdmin(VerbPages, ReadOnlyAdmin):
             obj.error_code,
         )
 
-    @display(description="Task", ordering="task__name")
+    @display(description=gettext_lazy("Task"), ordering="task__name")
     def task_shown(self, obj: Instance) -> SafeString:
-        return format_html(
-            '{} <span class="tm-note">#{}{}</span>', obj.task.name, obj.pk, " · dry" * obj.dry
-        )
+        id_shown = f"#{obj.pk}"
+        if obj.dry:
+            id_shown = _("{id} · dry").format(id=id_shown)
+        return format_html('{} <span class="tm-note">{}</span>', obj.task.name, id_shown)
 
-    @display(description="Data time", ordering="data_date")
+    @display(description=gettext_lazy("Data time"), ordering="data_date")
     def data_time(self, obj: Instance) -> SafeString:
         text = data_time_text(obj.data_date, obj.local_time)
         return format_html('<span class="tm-time">{}</span>', text)
 
-    @display(description="Planned", ordering="scheduled_at")
+    @display(description=gettext_lazy("Planned"), ordering="scheduled_at")
     def planned(self, obj: Instance) -> SafeString:
         return when(obj.scheduled_at)
 
-    @display(description="Kind", ordering="kind")
+    @display(description=gettext_lazy("Kind"), ordering="kind")
     def kind_shown(self, obj: Instance) -> str:
         return obj.get_kind_display()
 
-    @display(description="Start", ordering=F("started_at").desc(nulls_last=True))
+    @display(
+        description=pgettext_lazy("time", "Start"), ordering=F("started_at").desc(nulls_last=True)
+    )
     def started(self, obj: Instance) -> SafeString:
         return when(obj.started_at)
 
-    @display(description="End", ordering=F("ended_at").desc(nulls_last=True))
+    @display(description=pgettext_lazy("time", "End"), ordering=F("ended_at").desc(nulls_last=True))
     def ended(self, obj: Instance) -> SafeString:
         return when(obj.ended_at)
 
     @display(
-        description="Duration",
+        description=gettext_lazy("Duration"),
         ordering=(F("ended_at") - F("started_at")).desc(nulls_last=True),
     )
     def took(self, obj: Instance) -> SafeString:
         return duration(obj.started_at, obj.ended_at, clock.now())
 
-    @display(description="Retries")
+    @display(description=gettext_lazy("Retries"))
     def retries(self, obj: Instance) -> str:
         return f"{obj.retry_count}/{obj.retry_limit}"
 
-    @display(description="Runs", ordering="total_runs")
+    @display(description=gettext_lazy("Runs"), ordering="total_runs")
     def runs(self, obj: Instance) -> int:
         return obj.total_runs
 
-    @display(description="Workflow", ordering="task__workflow__name")
+    @display(description=gettext_lazy("Workflow"), ordering="task__workflow__name")
     def workflow(self, obj: Instance) -> SafeString:
         url = reverse("admin:workflows_workflow_change", args=[obj.task.workflow_id])
-        return link(url, obj.task.workflow.name, title=f"Project {obj.project.name}")
+        title = _("Project {name}").format(name=obj.project.name)
+        return link(url, obj.task.workflow.name, title=title)
 
-    @display(description="Type", ordering="version__type")
+    @display(description=gettext_lazy("Type"), ordering="version__type")
     def type_shown(self, obj: Instance) -> str:
         return obj.version.type
 
-    @display(description="Cycle", ordering="version__cycle")
+    @display(description=gettext_lazy("Cycle"), ordering="version__cycle")
     def cycle(self, obj: Instance) -> str:
         return obj.version.cycle.replace("_", " ")
 
-    @display(description="Owners")
+    @display(description=gettext_lazy("Owners"))
     def owners(self, obj: Instance) -> SafeString:
         return names(obj.task.owners.all())
 
-    @display(description="Folder")
+    @display(description=gettext_lazy("Folder"))
     def folder(self, obj: Instance) -> str | SafeString:
         folder = obj.task.workflow.folder
         return folder.path if folder else NOTHING
 
-    @display(description="Priority", ordering="priority")
+    @display(description=gettext_lazy("Priority"), ordering="priority")
     def priority_shown(self, obj: Instance) -> int:
         return obj.priority
 
@@ -328,5 +334,5 @@ class InstanceAdmin(VerbPages, ReadOnlyAdmin):
         rows = scope(Execution.objects.all(), request.user, path="instance__project")
         execution = rows.select_related("instance").filter(pk=pk).first()
         if execution is None:
-            raise Http404(f"There is no execution {pk} in your projects.")
+            raise Http404(_("There is no execution {id} in your projects.").format(id=pk))
         return execution

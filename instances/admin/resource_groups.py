@@ -11,6 +11,8 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from unfold.decorators import display
 
 from instances.models import Execution, Instance
@@ -27,6 +29,7 @@ from projects.console.rights import may_enter
 from projects.console.scoped import ScopedAdmin
 from projects.filters import ResourceGroupFilter
 from projects.ground.showing import bar, when
+from projects.ground.words import gettext_lazy, thousands
 from projects.models import ResourceGroup
 
 _SETTINGS = ("kind", "description", "slots", "log_retention_days")
@@ -46,7 +49,7 @@ class ResourceGroupAdmin(ScopedAdmin):
 
     project_path = None
     filterset = ResourceGroupFilter
-    shown_filters = {"kind": "Kind", "project": "Project"}
+    shown_filters = {"kind": gettext_lazy("Kind"), "project": gettext_lazy("Project")}
     filter_choices = {"project": project_choices}
     form = ResourceGroupForm
     list_display = ("name", "kind", "slots_used", "waiting", "queue", "retention", "created")
@@ -75,19 +78,20 @@ class ResourceGroupAdmin(ScopedAdmin):
         attached = ("projects",) if request.user.is_superuser else ()
         return ("name", *_SETTINGS, *attached)
 
-    @display(description="Slots in use", ordering="slots")
+    @display(description=gettext_lazy("Slots in use"), ordering="slots")
     def slots_used(self, obj: Any) -> SafeString:
         return slots_bar(obj.used, obj.slots)
 
-    @display(description="Waiting for a slot")
+    @display(description=gettext_lazy("Waiting for a slot"))
     def waiting(self, obj: Any) -> str:
-        return f"{obj.queued:,}"
+        return thousands(obj.queued)
 
-    @display(description="Log retention")
+    @display(description=gettext_lazy("Log retention"))
     def retention(self, obj: ResourceGroup) -> str:
-        return f"{obj.log_retention_days} days"
+        days = obj.log_retention_days
+        return ngettext("{count} day", "{count} days", days).format(count=thousands(days))
 
-    @display(description="Created", ordering="created_at")
+    @display(description=gettext_lazy("Created"), ordering="created_at")
     def created(self, obj: ResourceGroup) -> SafeString:
         return when(obj.created_at)
 
@@ -136,9 +140,10 @@ def _number(rows: QuerySet) -> Coalesce:
 def slots_bar(used: int, slots: int) -> SafeString:
     """Return a bar of the slots in use, with the numbers."""
     tone = "red" if used >= slots else "amber" if used >= 0.8 * slots else "green"
+    title = _("{count} in use").format(count=used)
     return format_html(
         '<div class="tm-bar-row">{}<span class="tm-time">{} / {}</span></div>',
-        bar([(tone, min(used, slots), f"{used} in use")], slots),
-        f"{used:,}",
-        f"{slots:,}",
+        bar([(tone, min(used, slots), title)], slots),
+        thousands(used),
+        thousands(slots),
     )

@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from instances.admin.choices import plan_shown
 from instances.admin.order import PROGRESS_ORDER
@@ -24,6 +25,7 @@ from projects.console.zone import use_zone_of
 from projects.ground import clock
 from projects.ground.counterparts import counterpart_id
 from projects.ground.showing import data_time_text, link
+from projects.ground.words import gettext_lazy
 from workflows.models import Task, Workflow
 
 HISTORY_ROWS = 50
@@ -104,7 +106,7 @@ def _bar(row: Instance) -> Bar:
 def _task(request: HttpRequest, pk: int) -> Task:
     task = scope(Task.objects.all(), request.user).filter(pk=pk).first()
     if task is None:
-        raise Http404(f"There is no task {pk} in your projects.")
+        raise Http404(_("There is no task {id} in your projects.").format(id=pk))
     use_zone_of([task.project_id])
     return task
 
@@ -119,9 +121,9 @@ def urls(wrap: Any) -> list[URLPattern]:
 
 def _lists(workflow_id: int) -> SafeString:
     url = f"{reverse('admin:instances_instance_changelist')}?workflow={workflow_id}"
-    return format_html("{} · {}", link(url, "all"), link(f"{url}&state=FAILED", "failed"))
+    return format_html("{} · {}", link(url, _("all")), link(f"{url}&state=FAILED", _("failed")))
 
 
-add_fact(Workflow, Fact("Instances", _lists))
-add_panel(Task, Panel("history", "Execution history", "admin:instances_task_history"))
-add_panel(Task, Panel("curve", "Execution curve", "admin:instances_task_curve"))
+add_fact(Workflow, Fact(gettext_lazy("Instances"), _lists))
+add_panel(Task, Panel("history", gettext_lazy("Execution history"), "admin:instances_task_history"))
+add_panel(Task, Panel("curve", gettext_lazy("Execution curve"), "admin:instances_task_curve"))

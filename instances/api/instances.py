@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth import get_user_model
 from django.db.models import Count, Prefetch, QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -132,7 +133,7 @@ class InstanceViewSet(ListRead):
         instance = self.find(self.get_queryset())
         direction = request.query_params.get("direction", "upstream")
         if direction not in ("upstream", "downstream"):
-            raise ValidationError({"direction": ["Must be upstream or downstream."]})
+            raise ValidationError({"direction": [_("Must be upstream or downstream.")]})
         upstream = direction == "upstream"
         rows = upstream_edges(instance) if upstream else downstream_edges(instance, request.user)
         page = self.paginate_queryset(rows.order_by("id")) or []

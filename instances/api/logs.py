@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.http import StreamingHttpResponse
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,7 +21,7 @@ def log_position(request: Request) -> int:
     """Return the position that was asked for; raise ValidationError at `position`."""
     text = request.query_params.get("position", "0")
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
-        raise ValidationError({"position": ["Must be a number from 0 on."]})
+        raise ValidationError({"position": [_("Must be a number from 0 on.")]})
     return int(text)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from django.utils.translation import gettext as _
+
 from instances.holds.hold import Asked, Blocker, Hold, Stage
 from instances.holds.plan import DAY, PAUSED, STOPPED
 from instances.holds.slots import SLOT, TASK_LIMIT, WORKER
@@ -17,16 +19,16 @@ from projects.ground.showing import instant_text
 
 
 def _frozen(asked: Asked) -> list[Blocker]:
-    return [Blocker("An operator has frozen it; unfreeze it to go on.")]
+    return [Blocker(_("An operator has frozen it; unfreeze it to go on."))]
 
 
 def _time(asked: Asked) -> list[Blocker]:
     instance = asked.instance
     at = instant_text(instance.not_before)
-    again = f"Failed, and is tried again at {at}."
-    due = f"Its time has not come: it is due at {at}."
+    again = _("Failed, and is tried again at {time}.")
+    due = _("Its time has not come: it is due at {time}.")
     text = again if instance.state == State.RETRYING else due
-    return [Blocker(text, scheduled_at=instance.not_before)]
+    return [Blocker(text.format(time=at), scheduled_at=instance.not_before)]
 
 
 FROZEN = Hold("frozen", Stage.ASIDE, "i.state = 'FROZEN'", _frozen)

@@ -7,6 +7,9 @@ two), and which of them a statement asks by decides which index it may read.
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from instances.holds.hold import Asked, Blocker, Hold, Stage
 from instances.states import LIVE, listed
 
@@ -20,17 +23,24 @@ FILLS_OF_TASK = "x.task_id > 0 AND x.ended_at IS NULL"
 
 def _group(asked: Asked) -> list[Blocker]:
     group = asked.instance.resource_group
-    return [Blocker(f"All {group.slots} slots of the resource group {group.name} are in use.")]
+    text = ngettext(
+        "The {count} slot of the resource group {group} is in use.",
+        "All {count} slots of the resource group {group} are in use.",
+        group.slots,
+    )
+    return [Blocker(text.format(count=group.slots, group=group.name))]
 
 
 def _task(asked: Asked) -> list[Blocker]:
     limit = asked.instance.task.max_parallel
-    return [Blocker(f"Its task runs {limit} at a time at most, and as many are running.")]
+    text = _("Its task runs {limit} at a time at most, and as many are running.")
+    return [Blocker(text.format(limit=limit))]
 
 
 def _worker(asked: Asked) -> list[Blocker]:
     group = asked.instance.resource_group.name
-    return [Blocker(f"It was sent to the workers of {group}; none has started it yet.")]
+    text = _("It was sent to the workers of {group}; none has started it yet.")
+    return [Blocker(text.format(group=group))]
 
 
 SLOT = Hold(

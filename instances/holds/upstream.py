@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from instances.holds.hold import Asked, Blocker, Hold, Stage
 from instances.models import Edge
 from instances.states import FINISHED, State, listed
 from projects.ground.showing import data_time_text
+from projects.ground.words import thousands
 from workflows.choices import TaskStatus
 from workflows.definitions.definition import TaskDefinition
 from workflows.definitions.version_loading import read_definitions
@@ -37,18 +41,21 @@ def _upstream(asked: Asked) -> list[Blocker]:
         )[: MOST_BLOCKERS + 1]
     )
     missing = {edge.upstream_task.version_id for edge in listed if edge.upstream is None}
-    definitions, _ = read_definitions(pk for pk in missing if pk is not None)
+    definitions, _faults = read_definitions(pk for pk in missing if pk is not None)
     blockers = [_blocker(edge, definitions) for edge in listed[:MOST_BLOCKERS]]
     if len(listed) > MOST_BLOCKERS:
         rest = seen.count() - MOST_BLOCKERS
-        blockers.append(Blocker(f"… and {rest:,} more upstream instances."))
+        text = ngettext(
+            "… and {count} more upstream instance.", "… and {count} more upstream instances.", rest
+        )
+        blockers.append(Blocker(text.format(count=thousands(rest))))
     tasks = closed.order_by("upstream_task_id").values_list("upstream_task_id", flat=True)
     return blockers + [_closed(pk) for pk in tasks.distinct()[:MOST_BLOCKERS]]
 
 
 def _closed(task_id: int) -> Blocker:
-    text = f"It waits for task {task_id} of a project that you are not a member of."
-    return Blocker(text, task_id=task_id)
+    text = _("It waits for task {id} of a project that you are not a member of.")
+    return Blocker(text.format(id=task_id), task_id=task_id)
 
 
 def _blocker(edge: Edge, definitions: Mapping[int, TaskDefinition]) -> Blocker:
@@ -60,13 +67,23 @@ def _blocker(edge: Edge, definitions: Mapping[int, TaskDefinition]) -> Blocker:
         zone = definition.schedule.zone if definition else ZoneInfo(task.project.time_zone)
         local = data_time(edge.upstream_scheduled_at, zone)
         slot = data_time_text(local.date(), local.time())
-        text = f"{task.name} has no instance of data time {slot}; {then}."
+        text = _("{task} has no instance of data time {time}; {then}.").format(
+            task=task.name, time=slot, then=then
+        )
     else:
         reason = ""
-        state = State(upstream.state).label.lower()
-        then = ", and a success as soon as its process has ended" if upstream.marked else ""
-        slot = data_time_text(upstream.data_date, upstream.local_time)
-        text = f"{task.name} of data time {slot} is {state}{then}."
+        text = (
+            _(
+                "{task} of data time {time} is {state}, and a success as soon as its process has"
+                " ended."
+            )
+            if upstream.marked
+            else _("{task} of data time {time} is {state}.")
+        ).format(
+            task=task.name,
+            time=data_time_text(upstream.data_date, upstream.local_time),
+            state=State(upstream.state).label.lower(),
+        )
     return Blocker(
         text,
         reason,
@@ -85,7 +102,7 @@ def _what_becomes_of(edge: Edge, schedule: Schedule | None) -> str:
     """
     task, at = edge.upstream_task, edge.upstream_scheduled_at
     if edge.within_batch:
-        return (
+        return _(
             "its plan has not made it yet, or it was deleted when it expired: then remove the "
             "dependency"
         )
@@ -93,25 +110,25 @@ def _what_becomes_of(edge: Edge, schedule: Schedule | None) -> str:
     fires = schedule is None or has_fire(schedule, at)
     is_over = task.scheduling_until is not None and at > task.scheduling_until
     if mark is not None and at > mark and (is_over or not fires):
-        return "it will not come any more, and this dependency is removed within seconds"
+        return _("it will not come any more, and this dependency is removed within seconds")
     passed = task.generated_until is not None and at <= task.generated_until
     status = TaskStatus(task.status)
     if status == TaskStatus.OFFLINE:
-        return (
+        return _(
             "it was due before the task was taken offline: submit the task again and backfill "
             "that time, or remove the dependency"
         )
     if not fires:
-        return "the task's schedule has no such time any more: remove the dependency"
+        return _("the task's schedule has no such time any more: remove the dependency")
     if status != TaskStatus.SCHEDULING:
-        why = f"the task is {status.label.lower()}"
+        why = _("the task is {status}").format(status=status.label.lower())
     elif passed:
-        why = "it was left out while the task was paused, or deleted when it expired"
+        why = _("it was left out while the task was paused, or deleted when it expired")
     elif task.generation_error:
-        return "its definition has to be repaired first: the task's page says what is wrong"
+        return _("its definition has to be repaired first: the task's page says what is wrong")
     else:
-        return "it will be made when it is due"
-    return f"{why}: backfill that time, or remove the dependency"
+        return _("it will be made when it is due")
+    return _("{why}: backfill that time, or remove the dependency").format(why=why)
 
 
 # An edge that was not removed has no upstream, or one that is not SUCCESS (design §5.1). Instance

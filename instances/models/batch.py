@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from projects.ground.words import gettext_lazy
 from projects.models import Project
 
 
@@ -27,7 +28,7 @@ class Batch(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        verbose_name_plural = "batches"
+        verbose_name_plural = gettext_lazy("batches")
         indexes = [
             # Sweep: pauses to keep, resumes to go on with.
             models.Index(fields=["id"], name="batch_paused", condition=Q(paused_at__isnull=False)),

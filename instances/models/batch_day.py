@@ -46,4 +46,4 @@ class BatchDay(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.day} of {self.batch}"
+        return f"{self.batch} {self.day}"

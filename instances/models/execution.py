@@ -96,4 +96,4 @@ class Execution(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.number} of {self.instance_id}"
+        return f"{self.instance_id}#{self.number}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from instances.models.batch import Batch
 from instances.models.batch_day import BatchDay
 from instances.states import Kind, State
 from projects.ground.showing import slot_name
+from projects.ground.words import gettext_lazy
 from projects.models import Project, ResourceGroup
 from workflows.choices import Priority
 from workflows.models import Task, TaskVersion
@@ -117,6 +119,8 @@ class Instance(models.Model):
 
     class Meta:
         ordering = ["-scheduled_at", "-id"]
+        verbose_name = gettext_lazy("instance")
+        verbose_name_plural = gettext_lazy("instances")
         constraints = [
             models.UniqueConstraint(
                 fields=["task", "scheduled_at"],
@@ -273,4 +277,5 @@ class Instance(models.Model):
         label = self.get_state_display()
         if self.settled_at is None:
             return label
-        return f"{label} · marked by {self.settled_by or 'the system'}"
+        by = self.settled_by or _("the system")
+        return _("{state} · marked by {user}").format(state=label, user=by)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from projects.ground.words import gettext_lazy
 from workflows.models import Task
 
 
@@ -26,7 +27,7 @@ class RemovedDependency(models.Model):
 
     class Meta:
         ordering = ["id"]
-        verbose_name_plural = "removed dependencies"
+        verbose_name_plural = gettext_lazy("removed dependencies")
         constraints = [
             models.UniqueConstraint(
                 fields=["task", "scheduled_at", "upstream_task", "upstream_scheduled_at"],
@@ -35,4 +36,4 @@ class RemovedDependency(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.task} {self.scheduled_at} without {self.upstream_task_id}"
+        return f"{self.upstream_task_id} ↛ {self.task}@{self.scheduled_at}"

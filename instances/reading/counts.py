@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from instances.models import Instance
 from instances.models.instance import LISTED
 from instances.states import State
+from projects.ground.words import thousands
 
 # Where counting a state stops.
 MOST_COUNTED = 10_000
@@ -46,4 +47,4 @@ def count_states(rows: QuerySet[Instance]) -> dict[State, int]:
 
 def spell_count(number: int) -> str:
     """Return a number of rows as people see it: 1,234 or 10,000+."""
-    return f"{number:,}" if number <= MOST_COUNTED else f"{MOST_COUNTED:,}+"
+    return thousands(number) if number <= MOST_COUNTED else f"{thousands(MOST_COUNTED)}+"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from instances.holds.hold import Asked, Blocker
 from instances.holds.listed import HOLDS
@@ -41,5 +42,5 @@ def why_waiting(instance: Instance, *, actor: Actor, now: datetime) -> list[Bloc
         for blocker in hold.explain(about)
     ]
     if not blockers and state is State.WAITING_EXECUTION:
-        return [Blocker("It gets a slot within seconds.", SLOT.reason)]
+        return [Blocker(_("It gets a slot within seconds."), SLOT.reason)]
     return blockers

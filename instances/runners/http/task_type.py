@@ -22,7 +22,7 @@ def url_problem(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        _ = parts.port
+        _port = parts.port
     except ValueError as error:
         return f"{str(error).rstrip('.')}."
     return None if usable else _("Must be an address that begins with http:// or https://.")
