@@ -10,6 +10,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from instances.models import Batch
 from projects.access import scope
@@ -37,7 +38,9 @@ def plan_name(request: HttpRequest, instance: Any) -> str:
     plans, batch = counterpart_of(Batch), instance.batch
     if batch is None:
         return ""
-    noun, pk = (plans.noun, instance.plan_id) if plans and instance.plan_id else ("batch", batch.pk)
+    noun, pk = _("batch"), batch.pk
+    if plans and instance.plan_id:
+        noun, pk = plans.noun, instance.plan_id
     return sight_of(request).name(noun, pk, batch.project_id, batch.name)
 
 

@@ -90,6 +90,8 @@ class Migration(migrations.Migration):
                 ('version', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='instances', to='workflows.taskversion')),
             ],
             options={
+                'verbose_name': 'instance',
+                'verbose_name_plural': 'instances',
                 'ordering': ['-scheduled_at', '-id'],
             },
         ),

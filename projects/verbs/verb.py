@@ -78,7 +78,7 @@ class Noun:
             return list(ids)
         rows = scope(self.model._default_manager.filter(pk__in=ids), actor)
         if rows.count() < len(set(ids)):
-            raise NotFound(self.missing)
+            raise NotFound(str(self.missing))
         parts = list(self.part_rows(rows).order_by("pk").values_list("pk", flat=True))
         if not parts:
             raise Invalid(self.empty, code="empty")

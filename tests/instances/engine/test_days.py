@@ -332,7 +332,7 @@ def test_why_an_instance_waits_for_its_day(engine: Engine, task: Task) -> None:
     assert blocker.reason == "day"
     assert blocker.text == (
         "Its day has not opened. Its group is at what is planned on 2026-01-01:"
-        " 1 of its instances are not success, 1 failed; 1 more days come between."
+        " 1 of its instances is not success, 1 failed; 1 more day comes between."
     )
 
 
