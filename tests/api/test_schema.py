@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.utils import translation
 
 from tests.api.routes import ROUTES, operations_of_schema
 
@@ -51,3 +52,18 @@ def test_the_pages_of_the_documentation_load_nothing_from_elsewhere(client: Clie
     assert "http://" not in text and "https://" not in text
     schema: Any = client.get("/api/v1/schema/")
     assert schema.status_code == 200
+
+
+@pytest.mark.django_db
+def test_the_document_is_in_english_whoever_asks(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bracketed(text: str) -> str:
+        return text if translation.get_language() == "en" else f"⟦{text}⟧"
+
+    monkeypatch.setattr(translation._trans, "gettext", bracketed)  # type: ignore[attr-defined]
+    schema: Any = client.get("/api/v1/schema/", headers={"Accept-Language": "zh-hans"})
+    text = schema.content.decode()
+    assert schema.headers["Content-Language"] == "zh-hans"
+    assert "Waiting for upstream" in text
+    assert "⟦" not in text
