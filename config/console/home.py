@@ -15,7 +15,7 @@ from backfill.reading.progress import progress_of
 from backfill.states import ACTIVE, PlanResult, PlanState, spelled, tone_key
 from instances.admin.order import PROGRESS_ORDER
 from instances.admin.resource_groups import slots_bar, with_use
-from instances.explanations import explain
+from instances.error_codes.explanations import explain
 from instances.models import Instance
 from instances.models.instance import LISTED
 from instances.states import UNFINISHED, State

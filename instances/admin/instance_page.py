@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from instances.admin.choices import plan_name, plan_shown
 from instances.admin.edge_lines import downstream_lines, upstream_lines
-from instances.explanations import explain
+from instances.error_codes.explanations import explain
 from instances.models import Batch, Execution, Instance
 from instances.reading.diagnosis import diagnose
 from instances.reading.waiting import why_waiting

@@ -18,7 +18,7 @@ from instances.admin import task_panels
 from instances.admin.choices import plan_choices, plan_shown
 from instances.admin.edge_lines import upstream_lines
 from instances.admin.instance_page import detailed, page_context
-from instances.explanations import explain
+from instances.error_codes.explanations import explain
 from instances.filters import InstanceFilter
 from instances.logs.reading import read_log
 from instances.models import Execution, Instance

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from instances.explanations import explain
+from instances.error_codes.explanations import explain
 from instances.holds.listed import REASONS
 from instances.models import Execution, Instance, RemovedBecause
 from instances.reading.diagnosis import diagnose

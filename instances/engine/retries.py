@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from instances.error_codes import ErrorCode
-from instances.explanations import explain
+from instances.error_codes.explanations import explain
 
 # The worker could not go on, not the task: these start again and use up no retry.
 WORKER_LOSSES = frozenset({ErrorCode.WORKER_LOST, ErrorCode.WORKER_EXHAUSTED})

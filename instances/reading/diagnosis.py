@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from instances.explanations import explain
+from instances.error_codes.explanations import explain
 from instances.models import Instance
 
 

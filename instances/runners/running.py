@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from instances.error_codes import ErrorCode
-from instances.explanations import EXPLANATIONS
+from instances.error_codes.explanations import EXPLANATIONS
 from instances.logs.collecting import LogCollector
 from instances.runners.base import (
     ExitStatus,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -47,3 +49,19 @@ def test_an_app_opens_on_few_rooms(app: str) -> None:
     """18 at most, beside what Django asks for."""
     asked_for = {"__init__.py", "__pycache__", "apps.py", "migrations", "static"}
     assert len({path.name for path in (ROOT / app).iterdir()} - asked_for) <= 18
+
+
+def test_what_runs_beside_tasks_knows_no_django() -> None:
+    """docs/decisions/spawner.md: such a process starts at once, and reaches only `instances`."""
+    paths = [*(ROOT / "instances/runners").rglob("*child.py")]
+    paths += (ROOT / "instances/runners/spawner").glob("[a-z]*.py")
+    paths = [path for path in paths if path.name != "client.py"]  # the worker's end
+    names = sorted({".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths})
+    assert len(names) > 7, "the search for modules found too little"
+    code = f"import sys, {', '.join(names)}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    known = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "instances" in known
+    assert known.isdisjoint({"django", "rest_framework", *APPS} - {"instances"})

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from instances.error_codes import ErrorCode
-from instances.explanations import EXPLANATIONS, explain
+from instances.error_codes.explanations import EXPLANATIONS, explain
 from instances.runners.base import ExitStatus, Launch, Runner, TaskContext, explain_exit
 from instances.runners.registry import UnknownTaskType, get_runner
 from workflows.definitions import task_types as task_types_module
