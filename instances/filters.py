@@ -26,7 +26,6 @@ from projects.ground.filter_fields import (
     NamesFilter,
     SearchFilter,
 )
-from projects.ground.words import gettext_lazy
 from workflows.choices import CYCLE_CHOICES, Priority
 from workflows.filters import FolderTreeFilterSet, TypesFilter, owned_by
 from workflows.models import Task
@@ -86,9 +85,7 @@ class InstanceFilter(FolderTreeFilterSet):
     cycle = ChoicesFilter(field_name="version__cycle", choices=CYCLE_CHOICES)
     kind = ChoicesFilter(choices=Kind.choices)
     state = ChoicesFilter(choices=State.choices, method="filter_state")
-    error_code = NamesFilter(
-        noun=gettext_lazy("error code"), known=lambda user, names: list(ErrorCode)
-    )
+    error_code = NamesFilter(noun="error code", known=lambda user, names: list(ErrorCode))
     resource_group = GroupsFilter()
     priority = ChoicesFilter(choices=Priority.choices)
     owner = UsersFilter(method="filter_owner")
@@ -141,9 +138,7 @@ class ExecutionFilter(CheckedFilterSet):
     instance = IdsFilter()
     state = ChoicesFilter(choices=ExecutionState.choices)
     cause = ChoicesFilter(choices=Cause.choices)
-    error_code = NamesFilter(
-        noun=gettext_lazy("error code"), known=lambda user, names: list(ErrorCode)
-    )
+    error_code = NamesFilter(noun="error code", known=lambda user, names: list(ErrorCode))
     resource_group = GroupsFilter()
     worker = CharFilter(help_text="The exact name.")
     started_from = InstantFilter(field_name="started_at", lookup_expr="gte")

@@ -10,7 +10,6 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
 from instances.models import Batch
 from projects.access import scope
@@ -38,7 +37,7 @@ def plan_name(request: HttpRequest, instance: Any) -> str:
     plans, batch = counterpart_of(Batch), instance.batch
     if batch is None:
         return ""
-    noun, pk = _("batch"), batch.pk
+    noun, pk = "batch", batch.pk
     if plans and instance.plan_id:
         noun, pk = plans.noun, instance.plan_id
     return sight_of(request).name(noun, pk, batch.project_id, batch.name)

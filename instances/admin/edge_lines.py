@@ -8,13 +8,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 
 from instances.models import Edge, Instance
 from instances.reading.neighbours import downstream_edges, neighbours, upstream_edges
 from instances.states import State
 from projects.console.rights import sight_of
 from projects.ground.showing import data_time_text
+from projects.ground.words import thing
 from workflows.schedules import data_time
 
 MOST_EDGES = 100
@@ -78,7 +78,7 @@ def _lines(
 def _line(edge: Edge, shown: dict[str, Any], data_time: str) -> EdgeLine:
     state = State(shown["state"]) if shown["state"] else None
     name = f"{shown['workflow']}/{shown['name']}"
-    closed = _("task {id}").format(id=shown["task"])
+    closed = f"{thing('task')} {shown['task']}"
     return EdgeLine(
         edge_id=edge.pk,
         task_id=shown["task"],

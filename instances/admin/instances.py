@@ -40,7 +40,7 @@ from projects.ground.showing import (
     names,
     when,
 )
-from projects.ground.words import gettext_lazy, pgettext_lazy
+from projects.ground.words import gettext_lazy, pgettext_lazy, thing
 from projects.verbs.verb import Verb
 from workflows.admin.choices import (
     group_choices,
@@ -235,7 +235,7 @@ class InstanceAdmin(VerbPages, ReadOnlyAdmin):
 
     @display(description=gettext_lazy("Cycle"), ordering="version__cycle")
     def cycle(self, obj: Instance) -> str:
-        return obj.version.cycle.replace("_", " ")
+        return thing(obj.version.cycle)
 
     @display(description=gettext_lazy("Owners"))
     def owners(self, obj: Instance) -> SafeString:
