@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.exceptions import NotFound
@@ -25,7 +26,7 @@ class NowhereView(APIView):
     permission_classes = [AllowAny]
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        raise NotFound("The API has no such address; all of them end with a slash.")
+        raise NotFound(_("The API has no such address; all of them end with a slash."))
 
     def get(self, request: Request) -> Response:
         raise NotImplementedError  # never reached: `initial` refuses

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from backfill.models import Plan
 from backfill.models.shown import with_states
@@ -57,7 +58,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         for state in (State.SUCCESS, State.FAILED)
     ]
     return context | {
-        "title": "Overview",
+        "title": _("Overview"),
         "now": now,
         "hours": HOURS,
         "figures": figures,
@@ -109,7 +110,7 @@ def _failures(instances: QuerySet[Instance]) -> list[tuple[Instance, str]]:
         .defer("task__draft", "version__definition", "parameters")
         .order_by("-ended_at", "-pk")[:MOST_FAILURES]
     )
-    return [(row, explain(row.error_code).title if row.error_code else "Failed") for row in rows]
+    return [(row, explain(row.error_code).title if row.error_code else _("Failed")) for row in rows]
 
 
 def _groups(request: HttpRequest) -> list[tuple[Any, str]]:

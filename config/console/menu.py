@@ -9,6 +9,8 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from projects.ground.words import gettext_lazy
+
 
 def _is_superuser(request: HttpRequest) -> bool:
     return request.user.is_superuser
@@ -39,7 +41,7 @@ STYLES = (
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Tidemill",
     "SITE_HEADER": "Tidemill",
-    "SITE_SUBHEADER": "Data operations",
+    "SITE_SUBHEADER": gettext_lazy("Data operations"),
     "SITE_SYMBOL": "water",
     "SITE_URL": None,
     "SITE_FAVICONS": [
@@ -74,34 +76,46 @@ UNFOLD: dict[str, Any] = {
         "show_all_applications": False,
         "navigation": [
             {
-                "items": [_item("Overview", "monitoring", "index")],
+                "items": [_item(gettext_lazy("Overview"), "monitoring", "index")],
             },
             {
-                "title": "Operations",
+                "title": gettext_lazy("Operations"),
                 "separator": True,
                 "items": [
-                    _item("Instances", "stacks", "instances_instance_changelist"),
-                    _item("Backfill plans", "event_repeat", "backfill_plan_changelist"),
-                    _item("Tasks", "task_alt", "workflows_task_changelist"),
-                    _item("Workflows", "account_tree", "workflows_workflow_changelist"),
-                    _item("Operation record", "history", "projects_operation_changelist"),
+                    _item(gettext_lazy("Instances"), "stacks", "instances_instance_changelist"),
+                    _item(
+                        gettext_lazy("Backfill plans"), "event_repeat", "backfill_plan_changelist"
+                    ),
+                    _item(gettext_lazy("Tasks"), "task_alt", "workflows_task_changelist"),
+                    _item(
+                        gettext_lazy("Workflows"), "account_tree", "workflows_workflow_changelist"
+                    ),
+                    _item(
+                        gettext_lazy("Operation record"), "history", "projects_operation_changelist"
+                    ),
                 ],
             },
             {
-                "title": "Set up",
+                "title": gettext_lazy("Set up"),
                 "separator": True,
                 "items": [
-                    _item("Projects", "domain", "projects_project_changelist"),
-                    _item("Folders", "folder", "workflows_folder_changelist"),
-                    _item("Resource groups", "memory", "projects_resourcegroup_changelist"),
-                    _item("Data sources", "database", "projects_datasource_changelist"),
+                    _item(gettext_lazy("Projects"), "domain", "projects_project_changelist"),
+                    _item(gettext_lazy("Folders"), "folder", "workflows_folder_changelist"),
                     _item(
-                        "Users",
+                        gettext_lazy("Resource groups"),
+                        "memory",
+                        "projects_resourcegroup_changelist",
+                    ),
+                    _item(
+                        gettext_lazy("Data sources"), "database", "projects_datasource_changelist"
+                    ),
+                    _item(
+                        gettext_lazy("Users"),
                         "group",
                         "auth_user_changelist",
                         permission=_is_superuser,
                     ),
-                    _item("API tokens", "key", "knox_authtoken_changelist"),
+                    _item(gettext_lazy("API tokens"), "key", "knox_authtoken_changelist"),
                     {
                         "title": "API",
                         "icon": "api",

@@ -13,6 +13,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django_filters import FilterSet
 
 from backfill.filters import PlanFilter
@@ -71,21 +72,21 @@ KINDS = (
         TaskFilter,
         "task_alt",
         lambda user: scope(Task.objects.select_related("workflow").defer("draft"), user),
-        lambda row: (row.name, f"Task of {row.workflow.name}"),
+        lambda row: (row.name, _("Task of {name}").format(name=row.workflow.name)),
     ),
     Kind(
         Workflow,
         WorkflowFilter,
         "account_tree",
         lambda user: scope(Workflow.objects.select_related("project"), user),
-        lambda row: (row.name, f"Workflow of {row.project.name}"),
+        lambda row: (row.name, _("Workflow of {name}").format(name=row.project.name)),
     ),
     Kind(
         Plan,
         PlanFilter,
         "event_repeat",
         lambda user: scope(Plan.objects.select_related("project").defer("spec"), user),
-        lambda row: (row.name, f"Backfill plan of {row.project.name}"),
+        lambda row: (row.name, _("Backfill plan of {name}").format(name=row.project.name)),
     ),
     Kind(
         Instance,
@@ -94,7 +95,7 @@ KINDS = (
         lambda user: scope(Instance.objects.select_related("task").defer("task__draft"), user),
         lambda row: (
             f"{row.task.name} {row.data_date} {row.local_time:%H:%M}",
-            f"Instance #{row.pk}: {row.get_state_display().lower()}",
+            _("Instance #{id}: {state}").format(id=row.pk, state=row.get_state_display().lower()),
         ),
     ),
     Kind(
@@ -102,7 +103,7 @@ KINDS = (
         ProjectFilter,
         "domain",
         lambda user: projects_with(user),
-        lambda row: (row.name, "Project"),
+        lambda row: (row.name, _("Project")),
     ),
 )
 
@@ -117,9 +118,10 @@ def search(request: HttpRequest) -> HttpResponse:
 def _pages(term: str) -> list[Found]:
     items = [item for group in UNFOLD["SIDEBAR"]["navigation"] for item in group["items"]]
     return [
-        Found(item["title"], "Page", str(item["link"]), item["icon"])
+        Found(title, _("Page"), str(item["link"]), item["icon"])
         for item in items
-        if term.lower() in item["title"].lower() and "permission" not in item
+        for title in [str(item["title"])]
+        if term.lower() in title.lower() and "permission" not in item
     ]
 
 

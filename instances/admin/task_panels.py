@@ -98,6 +98,7 @@ def _bar(row: Instance) -> Bar:
         started_at=row.started_at,
         ended_at=row.ended_at,
         state=row.state,
+        spelled=row.get_state_display().lower(),
         href=reverse("admin:instances_instance_change", args=[row.pk]),
         is_periodic=row.batch_id is None,
     )

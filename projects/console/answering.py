@@ -34,8 +34,8 @@ def report(
         messages.success(request, text)
         details = Counter(one.detail for one in succeeded if one.detail)
         for detail, number in details.most_common(5):
-            text = _("{count} of them: {detail}").format(count=thousands(number), detail=detail)
-            messages.info(request, text)
+            told = _("{count} of them: {detail}").format(count=thousands(number), detail=detail)
+            messages.info(request, told)
     if refused:
         text = format_html(
             '{} <ul class="tm-outcomes">{}{}</ul>',

@@ -17,6 +17,7 @@ from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django_filters import BooleanFilter, ChoiceFilter, Filter, FilterSet
 
 from projects.ground.filter_fields import ChoicesFilter, IdsFilter, InstantFilter, NamesFilter
@@ -115,10 +116,10 @@ class FilterSetFilter(ListFilter):
                 widget=forms.CheckboxSelectMultiple,
             )
         if isinstance(one, ChoiceFilter):
-            choices = [("", "Any"), *_written(one)]
+            choices = [("", _("Any")), *_written(one)]
             return _ShownChoice(required=False, choices=choices, widget=forms.Select(attrs=_LOOK))
         if isinstance(one, BooleanFilter):
-            choices = [("", "Any"), ("true", "Yes"), ("false", "No")]
+            choices = [("", _("Any")), ("true", _("Yes")), ("false", _("No"))]
             return _ShownChoice(required=False, choices=choices, widget=forms.Select(attrs=_LOOK))
         if choices := list(self.choices_of(self.request)):
             return self._select(one, choices)
@@ -132,7 +133,7 @@ class FilterSetFilter(ListFilter):
             return _ShownChoices(
                 required=False, choices=choices, widget=forms.SelectMultiple(attrs=_LOOK)
             )
-        choices.insert(0, ("", "Any"))
+        choices.insert(0, ("", _("Any")))
         return _ShownChoice(required=False, choices=choices, widget=forms.Select(attrs=_LOOK))
 
 
@@ -159,7 +160,7 @@ def _placeholder(one: Filter) -> str:
     if isinstance(one, InstantFilter):
         return "2026-01-31T05:00"
     if isinstance(one, IdsFilter):
-        return "id"
+        return _("id")
     return ""
 
 
@@ -184,7 +185,7 @@ def filter_rows(
     told: set[str] = request.__dict__.setdefault(_TOLD, set())
     for name, faults in found.errors.items():
         for fault in faults:
-            text = f"Filter {name.replace('_', ' ')}: {fault}"
+            text = _("Filter {name}: {fault}").format(name=name.replace("_", " "), fault=fault)
             if text not in told:
                 told.add(text)
                 messages.error(request, text)

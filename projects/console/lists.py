@@ -24,6 +24,7 @@ CHECKBOX = "action_checkbox"
 class Header:
     """A column's heading; `order` is "asc", "desc", or empty while rows are not sorted by it."""
 
+    name: str
     text: Any
     order: str
     url: str  # sorts by the column, or the other way round; empty where it cannot be sorted
@@ -36,6 +37,7 @@ def headers_of(cl: ChangeList) -> list[Header]:
     """Return the headings of a list."""
     return [
         Header(
+            name=name if isinstance(name, str) else name.__name__,
             text=found["text"],
             order=("asc" if found["ascending"] else "desc") if found.get("sorted") else "",
             url=str(found.get("url_primary", "")),

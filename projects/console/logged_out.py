@@ -14,6 +14,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 
 from projects.ground.refusals import Refusal
 
@@ -44,7 +45,9 @@ class LoggedOutMiddleware:
         if not _is_closed_to(request):
             return None
         if _asks_for_itself(request):
-            return HttpResponse("You are logged out.", status=401, content_type="text/plain")
+            return HttpResponse(
+                _("You are logged out."), status=401, content_type="text/plain; charset=utf-8"
+            )
         return login_page(request) if request.method == "POST" else None
 
 
@@ -110,6 +113,8 @@ def take_kept(request: HttpRequest) -> QueryDict | None:
 def not_saved() -> Refusal:
     """Return what stands above a form that came back."""
     return Refusal(
-        "You were logged out when you sent this, and nothing was saved. It stands here as you "
-        "typed it: look at it and save it again."
+        _(
+            "You were logged out when you sent this, and nothing was saved. It stands here as you "
+            "typed it: look at it and save it again."
+        )
     )

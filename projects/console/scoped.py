@@ -20,6 +20,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 from django_filters import FilterSet
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
@@ -33,6 +34,7 @@ from projects.console.paging import BoundedPaginator
 from projects.console.rights import may, may_enter
 from projects.console.zone import use_zone_of
 from projects.ground.refusals import Outdated, Refusal
+from projects.ground.words import gettext_lazy
 from projects.models import Project
 from projects.roles import Right
 
@@ -68,7 +70,8 @@ class RefusedForm:
             # Who has seen what differs may save all the same.
             form.data = form.data.copy()
             form.data["revision"] = self.refusal.revision
-            form.add_error(None, f"{self.refusal.detail} Save again to save yours all the same.")
+            advice = _("{detail} Save again to save yours all the same.")
+            form.add_error(None, advice.format(detail=self.refusal.detail))
         for path, faults in self.refusal.fields.items():
             for fault in faults:
                 name, message = self.place(path, fault)
@@ -103,8 +106,8 @@ class ScopedAdmin(ModelAdmin):
     filter_choices: Mapping[str, Choices] = {}
     # What a phone shows of a row (the first three columns), and what stands where rows would be.
     phone_columns: Sequence[str] = ()
-    empty_text = "Nothing here yet."
-    search_help_text = "Part of a name, or an id; several with | between them"
+    empty_text = gettext_lazy("Nothing here yet.")
+    search_help_text = gettext_lazy("Part of a name, or an id; several with | between them")
 
     compressed_fields = True
     list_filter_submit = True
@@ -170,8 +173,9 @@ class ScopedAdmin(ModelAdmin):
     def action_checkbox(self, obj: Model) -> SafeString:
         return format_html(
             '<input type="checkbox" name="_selected_action" value="{}" class="action-select"'
-            ' aria-label="Select">',
+            ' aria-label="{}">',
             obj.pk,
+            _("Select"),
         )
 
     # --- rights --------------------------------------------------------------------------------
@@ -210,7 +214,8 @@ class ScopedAdmin(ModelAdmin):
         """Return an object of the user's projects; 404 without it, 403 without the right."""
         obj = self.get_object(request, unquote(str(object_id)))
         if obj is None:
-            raise Http404(f"There is no {self.opts.verbose_name} {object_id} in your projects.")
+            told = _("There is no {noun} {id} in your projects.")
+            raise Http404(told.format(noun=self.opts.verbose_name, id=object_id))
         if right is not None and not self._has(request, right, obj):
             raise PermissionDenied
         if (project_id := self.project_id_of(obj)) is not None:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.translation import gettext as _
 from django_filters import FilterSet
 
 from projects.console.answering import report
@@ -33,9 +34,10 @@ class VerbPages(ScopedAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         parts = self.verb_noun.parts
-        what = f" {parts.plural}" if parts else ""
+        told = _("{verb} {objects} …") if parts else _("{verb} …")
+        objects = parts.model._meta.verbose_name_plural if parts else ""
         own = {
-            name: (_beginning(verb), name, f"{verb.title}{what} …")
+            name: (_beginning(verb), name, told.format(verb=verb.title, objects=objects))
             for verb in verbs_of(self.verb_noun)
             for name in [f"{verb.name}_chosen"]
             if may(request, verb.right)
@@ -149,7 +151,9 @@ class VerbPages(ScopedAdmin):
         context = {
             "opts": self.opts,
             "verb": verb,
-            "noun": noun.key if promised.total == 1 else noun.plural,
+            "what": _("{verb} {objects}").format(
+                verb=verb.spoken, objects=noun.counted(promised.total)
+            ),
             "promise": promised,
             "acting": [
                 (state, number, verb.effects[state]) for state, number in promised.acting.items()

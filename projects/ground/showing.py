@@ -12,8 +12,13 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from projects.ground.words import listed, thousands
 
 NOTHING = mark_safe('<span class="tm-none">–</span>')
 
@@ -98,8 +103,8 @@ def ago(moment: datetime | None, now: datetime) -> SafeString:
     """Return how long ago an instant was, or how far it is; the instant itself on hovering."""
     if moment is None:
         return NOTHING
-    length = _roughly(abs(now - moment))
-    return _time(moment, f"in {length}" if moment > now else f"{length} ago")
+    told = _("in {length}") if moment > now else _("{length} ago")
+    return _time(moment, told.format(length=_roughly(abs(now - moment))))
 
 
 def _time(moment: datetime, text: str) -> SafeString:
@@ -117,10 +122,10 @@ def _time(moment: datetime, text: str) -> SafeString:
 def _roughly(length: timedelta) -> str:
     """Return a length in its largest unit: 40 s, 5 min, 3 h, 12 d."""
     seconds = int(length.total_seconds())
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+    for size, unit in ((86_400, _("{n} d")), (3_600, _("{n} h")), (60, _("{n} min"))):
         if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return unit.format(n=seconds // size)
+    return _("{n} s").format(n=seconds)
 
 
 def instant_text(moment: datetime) -> str:
@@ -148,17 +153,17 @@ def spell_duration(length: timedelta | float | None) -> str:
     seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
     seconds = max(seconds, 0.0)
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        return _("{n} ms").format(n=f"{seconds * 1000:.0f}")
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return _("{n} s").format(n=number_format(f"{seconds:.1f}"))
     minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return _("{minutes} min {seconds} s").format(minutes=minutes, seconds=rest)
     hours, minutes = divmod(minutes, 60)
     if hours < 24:
-        return f"{hours} h {minutes} min"
+        return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
     days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h"
+    return _("{days} d {hours} h").format(days=days, hours=hours)
 
 
 def spell_seconds(seconds: int) -> str:
@@ -166,8 +171,13 @@ def spell_seconds(seconds: int) -> str:
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    units = ((days, "day" if days == 1 else "days"), (hours, "h"), (minutes, "min"), (rest, "s"))
-    return " ".join(f"{number} {unit}" for number, unit in units if number) or "0 s"
+    units = (
+        (days, ngettext("{n} day", "{n} days", days)),
+        (hours, _("{n} h")),
+        (minutes, _("{n} min")),
+        (rest, _("{n} s")),
+    )
+    return " ".join(unit.format(n=n) for n, unit in units if n) or _("{n} s").format(n=0)
 
 
 def duration(
@@ -182,14 +192,14 @@ def duration(
 
 def bar(parts: Iterable[tuple[str, int, str]], total: int, *, small: bool = False) -> SafeString:
     """Return a bar of (tone, number, title) parts of `total`; what is missing stays empty."""
-    listed = [(tone, number, title) for tone, number, title in parts if number > 0 and total]
-    starts = [0, *accumulate(number for _, number, _ in listed)]
+    shown = [(tone, number, title) for tone, number, title in parts if number > 0 and total]
+    starts = [0, *accumulate(number for _, number, _ in shown)]
     inside = format_html_join(
         "",
         '<rect class="tm-tone-{}" x="{}%" width="{}%" height="100%"><title>{}</title></rect>',
         (
             (tone, f"{100 * start / total:.3f}", f"{max(100 * number / total, 0.4):.3f}", title)
-            for start, (tone, number, title) in zip(starts, listed, strict=False)
+            for start, (tone, number, title) in zip(starts, shown, strict=False)
         ),
     )
     return format_html('<svg class="tm-bar{}">{}</svg>', " tm-bar-small" if small else "", inside)
@@ -201,8 +211,9 @@ def state_bar(
     """Return a bar of the numbers per state, in `order`; states are TextChoices members."""
     return bar(
         (
-            (tone_of(state.value), counts.get(state, 0), f"{state.label}: {counts.get(state, 0):,}")
+            (tone_of(state.value), number, f"{state.label}: {thousands(number)}")
             for state in order
+            for number in [counts.get(state, 0)]
         ),
         total,
         small=small,
@@ -217,10 +228,11 @@ def link(url: str, text: str, *, title: str = "") -> SafeString:
 def names(rows: Iterable[Any]) -> SafeString:
     """Return the texts of rows, one after the other; no database promises an order of owners."""
     texts = sorted(str(row) for row in rows)
-    return format_html("{}", ", ".join(texts)) if texts else NOTHING
+    return format_html("{}", listed(texts)) if texts else NOTHING
 
 
 def percent(rate: float) -> str:
     """Return a rate as a percentage that is 100 % only when it is whole."""
     shown = int(rate * 1000) / 10
-    return f"{shown:.0f} %" if shown == int(shown) else f"{shown:.1f} %"
+    number = f"{shown:.0f}" if shown == int(shown) else f"{shown:.1f}"
+    return _("{number} %").format(number=number_format(number))

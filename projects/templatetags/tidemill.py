@@ -9,9 +9,10 @@ from typing import Any
 from django.contrib.admin.views.main import ChangeList
 from django.template import Library
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from projects.console.lists import headers_of, rows_of
-from projects.ground import showing
+from projects.ground import showing, words
 
 register = Library()
 
@@ -60,8 +61,8 @@ def tone(value: str) -> str:
 
 @register.filter
 def thousands(value: Any) -> str:
-    """Show a whole number with commas."""
-    return f"{int(value or 0):,}"
+    """Show a whole number as its reader writes it: 10,000."""
+    return words.thousands(int(value or 0))
 
 
 @register.filter
@@ -75,9 +76,9 @@ def rows(cl: ChangeList) -> dict[str, Any]:
     """Show the rows of a list, or why there are none."""
     is_narrowed = bool(cl.has_active_filters or cl.query)
     nothing = (
-        "Nothing fits the filters."
+        _("Nothing fits the filters.")
         if is_narrowed
-        else getattr(cl.model_admin, "empty_text", "Nothing here yet.")
+        else getattr(cl.model_admin, "empty_text", _("Nothing here yet."))
     )
     return {
         "headers": headers_of(cl),

@@ -108,6 +108,7 @@ def test_a_curve_has_a_bar_for_each_run_that_leads_to_it() -> None:
             started_at=start + timedelta(days=day, minutes=day),
             ended_at=start + timedelta(days=day, minutes=2 * day),
             state="SUCCESS" if day % 2 else "FAILED",
+            spelled="ended",
             href=f"/instance/{day}/",
         )
         for day in range(5)

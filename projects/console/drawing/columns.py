@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from projects.ground.words import thousands
+
 WIDTH, HEIGHT = 960, 160
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 10, 26
 WIDEST = 42.0  # a column of few
@@ -76,7 +78,7 @@ def _axis(most: int) -> SafeString:
         '<line x1="{}" y1="{}" x2="{}" y2="{}"></line>'
         '<text x="{}" y="{}" text-anchor="end">{}</text>',
         (
-            (LEFT, y, WIDTH - RIGHT, y, LEFT - 8, y + 4, f"{figure:,}")
+            (LEFT, y, WIDTH - RIGHT, y, LEFT - 8, y + 4, thousands(figure))
             for figure in (0, most // 2, most)
             for y in [round(HEIGHT - BOTTOM - span * figure / most)]
         ),

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from projects.ground.showing import spell_duration, tone_of
 
@@ -27,6 +28,7 @@ class Bar:
     started_at: datetime
     ended_at: datetime
     state: str
+    spelled: str
     href: str
     is_periodic: bool = True
 
@@ -113,18 +115,20 @@ def draw_curve(bars: Sequence[Bar]) -> SafeString:
     """Return the SVG of the runs, at least one, oldest on the left."""
     laid_out = plot(bars)
     return format_html(
-        '<svg class="tm-curve" viewBox="0 0 {} {}" role="img" aria-label="Execution curve">'
+        '<svg class="tm-curve" viewBox="0 0 {} {}" role="img" aria-label="{}">'
         "{}{}{}"
-        '<polyline class="tm-tone-cyan" points="{}"><title>Start after planned time</title>'
-        '</polyline><polyline class="tm-tone-violet" points="{}"><title>End after planned time'
-        "</title></polyline></svg>",
+        '<polyline class="tm-tone-cyan" points="{}"><title>{}</title></polyline>'
+        '<polyline class="tm-tone-violet" points="{}"><title>{}</title></polyline></svg>',
         WIDTH,
         HEIGHT,
+        _("Execution curve"),
         _ticks(laid_out.ticks),
         _columns(laid_out.columns),
         _labels(laid_out.columns),
         _points(laid_out.starts),
+        _("Start after planned time"),
         _points(laid_out.ends),
+        _("End after planned time"),
     )
 
 
@@ -168,7 +172,7 @@ def _columns(columns: Sequence[Column]) -> SafeString:
                 f"{one.y:.1f}",
                 f"{one.width:.1f}",
                 f"{one.height:.1f}",
-                f"{one.run.label} · {spell_duration(one.run.seconds)} · {one.run.state.lower()}",
+                f"{one.run.label} · {spell_duration(one.run.seconds)} · {one.run.spelled}",
             )
             for one in columns
         ),

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from fast_sugiyama import from_edges
 
 # The library tells every step of every layout, under these names.
@@ -131,7 +132,7 @@ def _parts(pairs: Sequence[tuple[int, int]]) -> Iterator[Mapping[int, tuple[floa
     named = [(str(source), str(target)) for source, target in pairs]
     # Of many lines the shortest layout takes half a second; the longest path takes a hundredth.
     quick: Any = {"ranking_type": "up", "transpose": False} if len(pairs) > MOST_SHORTENED else {}
-    for positions, *_ in from_edges(named, **quick):
+    for positions, *_rest in from_edges(named, **quick):
         yield {
             int(name): (float(x), float(y)) for name, (x, y) in positions if isinstance(name, str)
         }
@@ -170,13 +171,14 @@ def draw(picture: Picture) -> SafeString:
     routes = format_html_join("", "{}", ((_draw_route(route),) for route in picture.routes))
     return format_html(
         '<svg class="tm-dag" width="{}" height="{}" data-start="{},{}" role="img"'
-        ' aria-label="Graph of tasks"><defs><marker id="tm-arrow" viewBox="0 0 8 8" refX="7"'
+        ' aria-label="{}"><defs><marker id="tm-arrow" viewBox="0 0 8 8" refX="7"'
         ' refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0,0 L8,4 L0,8 z"/>'
         "</marker></defs>{}{}</svg>",
         f"{picture.width:.0f}",
         f"{picture.height:.0f}",
         f"{picture.start[0]:.0f}",
         f"{picture.start[1]:.0f}",
+        _("Graph of tasks"),
         format_html('<g marker-end="url(#tm-arrow)">{}</g>', routes) if routes else "",
         format_html_join("", "{}", ((_draw_box(box),) for box in picture.boxes)),
     )

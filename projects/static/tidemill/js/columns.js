@@ -5,7 +5,7 @@ const sheet = new CSSStyleSheet();
 
 const headers = () =>
   [...document.querySelectorAll("#result_list thead th")]
-    .map((cell, at) => ({ cell, at, text: cell.textContent.trim().split("\n")[0].trim() }))
+    .map((cell, at) => ({ cell, at, name: cell.dataset.column, text: cell.textContent.trim() }))
     .filter((one) => one.text && !one.cell.querySelector("input"));
 
 const read = () => new Set(JSON.parse(localStorage.getItem(key) || "[]"));
@@ -13,21 +13,21 @@ const read = () => new Set(JSON.parse(localStorage.getItem(key) || "[]"));
 function hide() {
   const hidden = read();
   const rules = headers()
-    .filter(({ text }) => hidden.has(text))
+    .filter(({ name }) => hidden.has(name))
     .map(({ at }) => `#result_list tr > :nth-child(${at + 1}) { display: none; }`);
   sheet.replaceSync(rules.join("\n"));
 }
 
-function choice(text) {
+function choice({ name, text }) {
   const label = document.createElement("label");
   label.className = "tm-row";
   const box = document.createElement("input");
   box.type = "checkbox";
-  box.checked = !read().has(text);
+  box.checked = !read().has(name);
   box.addEventListener("change", () => {
     const hidden = read();
-    if (box.checked) hidden.delete(text);
-    else hidden.add(text);
+    if (box.checked) hidden.delete(name);
+    else hidden.add(name);
     localStorage.setItem(key, JSON.stringify([...hidden]));
     hide();
   });
@@ -43,7 +43,7 @@ function startColumns(place) {
   summary.textContent = place.dataset.columns;
   const list = document.createElement("div");
   list.className = "tm-card tm-body tm-rows";
-  list.append(...headers().map(({ text }) => choice(text)));
+  list.append(...headers().map(choice));
   menu.append(summary, list);
   place.append(menu);
   document.addEventListener("click", (event) => {

@@ -1,4 +1,5 @@
-/* A log asks for what is new until its execution has ended. */
+/* A log asks for what is new until its execution has ended. What it says of itself stands in the
+   page's language at its box. */
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -6,7 +7,12 @@ function startLog(box) {
   const card = box.closest("[data-log-card]");
   const stateText = card.querySelector("[data-log-state]");
   const follow = card.querySelector("[data-log-follow]");
+  const words = box.dataset;
   let round = 0;
+
+  const tell = (text) => {
+    stateText.textContent = `· ${text}`;
+  };
 
   async function read(url, mine) {
     let position = 0;
@@ -16,7 +22,7 @@ function startLog(box) {
       try {
         const answer = await fetch(`${url}?position=${position}`, { credentials: "same-origin" });
         if (answer.status === 401) {
-          stateText.textContent = "· you are logged out";
+          tell(words.sayLoggedOut);
           document.dispatchEvent(new Event("tidemill:logged-out"));
           return;
         }
@@ -25,7 +31,7 @@ function startLog(box) {
         failures = 0;
       } catch (error) {
         failures += 1;
-        stateText.textContent = `· the log cannot be read (${error.message}), trying again`;
+        tell(words.sayUnreadable.replace("{reason}", error.message));
         await sleep(Math.min(1000 * 2 ** failures, 30000));
         continue;
       }
@@ -37,10 +43,10 @@ function startLog(box) {
       const isNew = page.next_position !== position;
       position = page.next_position;
       if (page.finished) {
-        stateText.textContent = box.textContent ? "· ended" : "· ended without a line";
+        tell(box.textContent ? words.sayEnded : words.sayEmpty);
         return;
       }
-      stateText.textContent = "· live";
+      tell(words.sayLive);
       if (!isNew) await sleep(document.hidden ? 5000 : 1000);
     }
   }
@@ -49,7 +55,7 @@ function startLog(box) {
     round += 1;
     box.textContent = "";
     if (url) read(url, round);
-    else stateText.textContent = "· nothing has run yet";
+    else tell(words.sayNothing);
   }
 
   show(box.dataset.log);

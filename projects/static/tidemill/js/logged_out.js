@@ -5,16 +5,8 @@ const root = document.documentElement;
 function tell() {
   if (root.dataset.loggedOut) return;
   root.dataset.loggedOut = "1";
-  const box = document.createElement("div");
-  box.id = "logged-out";
-  box.setAttribute("role", "alert");
-  box.className = "tm-card tm-callout tm-tone-red tm-body tm-over";
-  const link = document.createElement("a");
-  link.className = "tm-link";
-  link.href = window.location.href;
-  link.target = "_blank";
-  link.textContent = "Log in in a new tab";
-  box.append("You are logged out: what you see stays as it was. ", link, ", then go on here.");
+  const box = document.getElementById("logged-out-box").content.cloneNode(true);
+  box.querySelector("a").href = window.location.href;
   document.body.append(box);
 }
 
