@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
-import time
+from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from billiard import active_children
 from celery import Celery
-from celery.signals import (
-    worker_init,
-    worker_process_init,
-    worker_process_shutdown,
-    worker_ready,
-)
+from celery.bootsteps import StartStopStep
+from celery.exceptions import WorkerTerminate
+from celery.platforms import EX_FAILURE
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown
 
 from projects.ground.memory_guard import guard_memory
 
 # How long a process that is to end at once may take to kill its tasks and give them back.
 GIVE_BACK_SECONDS = 10.0
-# How often it is told so, once a second.
-TOLD_AGAIN = 10
 
 guard_memory()  # a worker's main process, beat, and every command of manage.py
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.development")
@@ -70,38 +68,40 @@ def _begin_worker_process(**_: Any) -> None:
     crew.serve(queue for queue in queues if queue != app.conf.task_default_queue)
 
 
-@worker_ready.connect
-def _hurry_on_sigquit(**_: Any) -> None:
-    """Make SIGQUIT end a prefork worker's processes at once.
+class EndAtOnce(StartStopStep):
+    """Make SIGQUIT end a prefork worker at once.
 
-    Celery cancels what it thinks they do, which is nothing as a message only wakes their crew, and
-    then waits for them.
+    Celery's own handler would cancel what it thinks the processes do, which is nothing, as a
+    message only wakes their crew, and then wait for them. It also talks to the broker, within the
+    signal: where that came amid a frame, the rest of the frame is never found, and the worker
+    never ends. So the processes are told here, and the worker by its flag alone. From the moment
+    there are processes: they take work before the worker is connected to its broker.
     """
-    if not (active_children() and threading.current_thread() is threading.main_thread()):
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, worker: Any) -> None:
+        """Celery calls this when the processes have been started."""
+        if active_children() and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGQUIT, partial(_end_at_once, os.getpid()))
+
+
+def _end_at_once(main: int, number: int, frame: FrameType | None) -> None:
+    from celery.apps.worker import safe_say
+    from celery.worker import state
+
+    if os.getpid() != main:  # a process that is forked later inherits this handler
         return
-    then, worker = signal.getsignal(signal.SIGQUIT), os.getpid()
-
-    def hurry(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == worker:  # a process that is forked later inherits this handler
-            pids = [process.pid for process in active_children()]
-            threading.Thread(target=_terminate, args=(pids,), name="hurry", daemon=True).start()
-        if callable(then):
-            then(number, frame)
-
-    signal.signal(signal.SIGQUIT, hurry)
+    safe_say("worker: Ends at once (MainProcess)", sys.__stdout__)
+    if state.should_terminate:  # heard before: this process hangs, on a silent broker perhaps
+        raise WorkerTerminate(EX_FAILURE)
+    state.should_terminate = EX_FAILURE
+    for process in active_children():
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
 
 
-def _terminate(pids: list[int]) -> None:
-    """Tell processes to end until they have: one that is just about to drain misses the signal."""
-    for _ in range(TOLD_AGAIN):
-        for pid in list(pids):
-            try:
-                os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pids.remove(pid)
-        if not pids:
-            return
-        time.sleep(1)
+app.steps["worker"].add(EndAtOnce)
 
 
 @worker_process_shutdown.connect
@@ -113,7 +113,7 @@ def _end_worker_process(exitcode: int, **_: Any) -> None:
         try:
             process.drain()
             return
-        except SystemExit:  # the signal above came while we waited
+        except SystemExit:  # told to end at once while we waited
             pass
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes again, and must not end this early
     process.end(GIVE_BACK_SECONDS)
