@@ -285,7 +285,7 @@ def _fill(operation: Operation, outcomes: Sequence[ItemOutcome]) -> bool:
                 [one.id for one in outcomes],
                 [one.ok for one in outcomes],
                 [one.code for one in outcomes],
-                [one.detail for one in outcomes],
+                [str(one.detail) for one in outcomes],
                 [one.label[:255] for one in outcomes],
                 operation.pk,
             ],
