@@ -1,11 +1,12 @@
 """Collect every word for people into the catalogue of each language, and compile the catalogues.
 
-Needs GNU gettext. With --check nothing is written: exit code 1 when a catalogue is not what it
-would become, or has a word without a translation.
+Needs GNU gettext. With --check nothing is written: exit code 1 when a word has no translation, or a
+compiled catalogue does not say what its source says.
 """
 
 from __future__ import annotations
 
+import gettext
 import os
 import shutil
 import subprocess
@@ -20,31 +21,46 @@ PARTS = ("config", "projects", "workflows", "events", "instances", "backfill", "
 
 
 def collect(root: Path) -> None:
-    """Write the catalogues below a copy or the checkout itself."""
-    django = [sys.executable, "-m", "django"]
+    """Write the catalogues of what is below `root`."""
     languages = [part for language in LANGUAGES for part in ("--locale", language)]
-    make = [
-        *django,
-        "makemessages",
-        *languages,
-        "--no-obsolete",
-        "--no-wrap",
-        "--add-location",
-        "file",
-    ]
-    ignored = [
-        part for name in ("tests", "var", "build", ".venv", "static") for part in ("-i", name)
-    ]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root),
-                   "DJANGO_SETTINGS_MODULE": "config.settings.test"}  # fmt: skip
-    subprocess.run([*make, *ignored], cwd=root, env=environment, check=True)
+    command = [sys.executable, "-m", "django", "makemessages", *languages]
+    command += ["--no-obsolete", "--no-wrap", "--add-location", "file"]
+    for name in ("tests", "var", "build", ".venv", "static"):
+        command += ["--ignore", name]
+    settings = {"PYTHONPATH": str(root), "DJANGO_SETTINGS_MODULE": "config.settings.test"}
+    subprocess.run(command, cwd=root, env={"PATH": os.environ["PATH"], **settings}, check=True)
     for language in LANGUAGES:
         folder = root / LOCALE / language / "LC_MESSAGES"
-        told = (folder / "django.po").read_text()
-        kept = [line for line in told.splitlines() if not line.startswith('"POT-Creation-Date')]
-        (folder / "django.po").write_text("\n".join(kept) + "\n")
-        compiling = ["msgfmt", "--check-format", "-o", folder / "django.mo", folder / "django.po"]
-        subprocess.run(compiling, check=True)
+        source = folder / "django.po"
+        lines = source.read_text().splitlines()
+        source.write_text(
+            "\n".join(line for line in lines if not line.startswith('"POT-Creation-Date')) + "\n"
+        )
+        compiled = folder / "django.mo"
+        subprocess.run(["msgfmt", "--check-format", "-o", compiled, source], check=True)
+
+
+def _words(folder: Path) -> dict[object, str]:
+    with (folder / "django.mo").open("rb") as file:
+        return gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+
+
+def _faults() -> list[str]:
+    faults = []
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch)
+        for part in PARTS:
+            shutil.copytree(ROOT / part, copy / part)
+        collect(copy)
+        for language in LANGUAGES:
+            folder = LOCALE / language / "LC_MESSAGES"
+            for kind in ("--untranslated", "--only-fuzzy"):
+                show = ["msgattrib", kind, "--no-wrap", str(copy / folder / "django.po")]
+                found = subprocess.run(show, capture_output=True, text=True, check=True).stdout
+                faults += [line for line in found.splitlines() if line.startswith("msgid ")][1:]
+            if _words(copy / folder) != _words(ROOT / folder):
+                faults.append(f"{folder} is not what the code says")
+    return faults
 
 
 def main() -> int:
@@ -52,26 +68,11 @@ def main() -> int:
     if "--check" not in sys.argv[1:]:
         collect(ROOT)
         return 0
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / "copy"
-        copy.mkdir()
-        for part in PARTS:
-            shutil.copytree(ROOT / part, copy / part)
-        collect(copy)
-        missing = 0
-        for language in LANGUAGES:
-            told = LOCALE / language / "LC_MESSAGES" / "django.po"
-            if (copy / told).read_text() != (ROOT / told).read_text():
-                print(f"{told} is not what the code says: make messages", file=sys.stderr)
-                missing += 1
-            arguments = ["--untranslated", "--no-wrap", str(ROOT / told)]
-            bare = subprocess.run(
-                ["msgattrib", *arguments], capture_output=True, text=True, check=True
-            )
-            if bare.stdout.strip():
-                print(bare.stdout, file=sys.stderr)
-                missing += 1
-    return 1 if missing else 0
+    faults = _faults()
+    for fault in faults:
+        print(f"no translation: {fault}", file=sys.stderr)
+    print("Translations are complete." if not faults else "Say them, and run: make messages")
+    return int(bool(faults))
 
 
 if __name__ == "__main__":

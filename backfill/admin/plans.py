@@ -32,7 +32,7 @@ from projects.console.extensions import Entry, add_entry
 from projects.console.rights import may
 from projects.console.verb_pages import MOST_LISTED, VerbPages
 from projects.ground.showing import NOTHING, badge, percent, state_bar, when
-from projects.ground.words import gettext_lazy, thousands
+from projects.ground.words import gettext_lazy, pgettext_lazy, thousands
 from projects.roles import Right
 from projects.verbs.verb import Verb
 from workflows.admin.choices import owner_choices
@@ -127,7 +127,7 @@ class PlanAdmin(VerbPages):
             state_bar(shown.by_state, shown.total, PROGRESS_ORDER),
         )
 
-    @display(description=gettext_lazy("Completed"))
+    @display(description=pgettext_lazy("share", "Completed"))
     def completion(self, obj: Any) -> str:
         return percent(obj.progress.completion_rate)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gettext
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,4 +233,49 @@ def test_every_sentence_of_the_templates_is_in_the_catalogue() -> None:
             for text in words
             if re.search("[A-Za-z]{2}", re.sub("&[a-z]+;", "", text)) and "yyyy" not in text
         ]
+    assert found == []
+
+
+def _catalogue(language: str) -> dict[object, str]:
+    with (ROOT / "projects/locale" / language / "LC_MESSAGES/django.mo").open("rb") as file:
+        told = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+    return {key: text for key, text in told.items() if key}
+
+
+LANGUAGES = ("zh_Hans",)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_translation_has_the_places_of_its_text(language: str) -> None:
+    places = re.compile(r"{[a-z_]*}|%\([a-z_]+\)[sd]")
+    texts: dict[str, tuple[str, str]] = {}
+    for key, text in _catalogue(language).items():
+        source, number = key if isinstance(key, tuple) else (key, None)
+        texts[f"{source} {number}"] = str(source).split("\x04")[-1], text
+    assert len(texts) > 1_000
+    wrong = [
+        f"{source!r}: {text!r}"
+        for source, text in texts.values()
+        # What is said of one thing may leave its number out; the one form of Chinese does not.
+        if not set(places.findall(source)) <= set(places.findall(text))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_word_of_the_code_has_a_translation(language: str) -> None:
+    """Templates are looked at by .ci/messages.py, which needs GNU gettext."""
+    known = {key[0] if isinstance(key, tuple) else key for key in _catalogue(language)}
+    found = []
+    for path in _modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or _name(node) not in TRANSLATED:
+                continue
+            texts = [_text(one) for one in node.args]
+            if not texts or texts[0] is None:
+                continue
+            has_context = _name(node).startswith(("pgettext", "npgettext"))
+            key = f"{texts[0]}\x04{texts[1]}" if has_context else texts[0]
+            if key not in known:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno} {texts!r}")
     assert found == []
