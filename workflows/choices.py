@@ -51,10 +51,8 @@ class TaskStatus(models.TextChoices):
     SCHEDULING = "SCHEDULING", gettext_lazy("Scheduling")  # generates instances by its schedule
     PAUSED = "PAUSED", gettext_lazy("Paused")  # generates none; those there are go on
     OFFLINE = "OFFLINE", gettext_lazy("Offline")  # taken out; comes back by a new submission
-    INVALID = (
-        "INVALID",
-        gettext_lazy("Invalid"),
-    )  # now is past its effective-until (shown, never stored)
+    # Now is past its effective-until (shown, never stored).
+    INVALID = "INVALID", gettext_lazy("Invalid")
 
 
 # What a backfill plan may hold (B2); INVALID tasks are stored under one of these.

@@ -24,8 +24,9 @@ from projects.admin.operations import spell_verb
 from projects.console.rights import sight_of
 from projects.ground.closed_box import Sight
 from projects.ground.showing import state_bar, tone_of
-from projects.ground.words import gettext_lazy, listed, thing, thousands
+from projects.ground.words import gettext_lazy, listed, thousands
 from projects.models import OperationObject
+from workflows.choices import cycle_label
 from workflows.models import Folder, Task, Workflow
 
 MOST_TASKS = 500
@@ -113,7 +114,7 @@ def _task_line(
         "hidden": False,
         "name": name,
         "owners": listed(sorted(str(user) for user in task.owners.all())),
-        "cycle": thing(row.version.cycle),
+        "cycle": cycle_label(row.version.cycle),
         "version": row.version.number,
         "number": progress.total,
         "cells": row.cell_count,

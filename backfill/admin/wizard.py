@@ -30,10 +30,9 @@ from projects.ground import clock
 from projects.ground.fields.field import Kind
 from projects.ground.refusals import Refusal
 from projects.ground.showing import use_zone
-from projects.ground.words import thing
 from projects.models import Project
 from projects.roles import Right
-from workflows.choices import BACKFILLABLE
+from workflows.choices import BACKFILLABLE, cycle_label
 from workflows.models import Folder, Task, Workflow
 
 MOST_LISTED = 2_000
@@ -316,7 +315,7 @@ def _candidates(
     listed = own | tasks.filter(pk__in=wanted.ids if wanted.kind == EntryKind.TASKS else [])
     rows = {
         EntryKind.TASKS.value: [
-            (pk, f"{workflow}/{name}", thing(cycle))
+            (pk, f"{workflow}/{name}", cycle_label(cycle))
             for pk, workflow, name, cycle in listed.order_by(
                 "workflow__name", "position", "name", "pk"
             ).values_list("pk", "workflow__name", "name", "cycle")[:MOST_LISTED]

@@ -40,7 +40,7 @@ from projects.ground.showing import (
     names,
     when,
 )
-from projects.ground.words import gettext_lazy, pgettext_lazy, thing
+from projects.ground.words import gettext_lazy, pgettext_lazy
 from projects.verbs.verb import Verb
 from workflows.admin.choices import (
     group_choices,
@@ -48,6 +48,7 @@ from workflows.admin.choices import (
     type_choices,
     workflow_choices,
 )
+from workflows.choices import cycle_label
 
 
 @admin.register(Instance)
@@ -235,7 +236,7 @@ class InstanceAdmin(VerbPages, ReadOnlyAdmin):
 
     @display(description=gettext_lazy("Cycle"), ordering="version__cycle")
     def cycle(self, obj: Instance) -> str:
-        return thing(obj.version.cycle)
+        return cycle_label(obj.version.cycle)
 
     @display(description=gettext_lazy("Owners"))
     def owners(self, obj: Instance) -> SafeString:

@@ -43,15 +43,6 @@ _THINGS = frozenset(
         gettext_noop("verb"),
         gettext_noop("version"),
         gettext_noop("workflow"),
-        # Cycles of tasks.
-        gettext_noop("minute"),
-        gettext_noop("hour"),
-        gettext_noop("day"),
-        gettext_noop("week"),
-        gettext_noop("month"),
-        gettext_noop("year"),
-        gettext_noop("crontab"),
-        gettext_noop("one time"),
     )
 )
 

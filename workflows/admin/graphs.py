@@ -14,6 +14,7 @@ from projects.console.drawing.graph import MOST_NODES, Line, Node, draw_graph
 from projects.console.rights import sight_of
 from projects.ground import clock
 from projects.ground.showing import tone_of
+from projects.ground.words import listed
 from workflows.choices import TaskStatus, cycle_label, scope_label
 from workflows.models import Dependency, Task
 from workflows.network.graph_loading import Direction, load_graph
@@ -112,7 +113,7 @@ def _hint(offset: Offset, scope: Scope) -> str:
         words.append(_("previous cycle"))
     if scope is not Scope.DEFAULT:
         words.append(scope_label(scope))
-    return ", ".join(words)
+    return listed(words)
 
 
 def _drafted(tasks: Collection[Task], known: set[tuple[int, int]]) -> list[Line]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from django.utils.translation import gettext as _
 
+from projects.ground.words import listed
 from workflows.parameters.built_ins import BUILT_INS, built_in_values
 from workflows.parameters.context import Context
 from workflows.parameters.errors import ExpressionError
@@ -122,7 +123,7 @@ def _piece_at(value: str, dollar: int) -> tuple[Piece, int]:
     if name is None:
         return "$", dollar + 1
     if name[0] not in BUILT_INS:
-        known = ", ".join(f"${built_in}" for built_in in BUILT_INS)
+        known = listed(f"${built_in}" for built_in in BUILT_INS)
         message = _("there is no built-in {name}; there are {known}, and $$ is a dollar sign")
         raise ExpressionError(message.format(name=f"${name[0]}", known=known), dollar)
     return BUILT_INS[name[0]].value, name.end()

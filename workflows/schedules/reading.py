@@ -9,6 +9,7 @@ from typing import TypedDict, TypeVar
 from django.utils.translation import gettext as _
 
 from projects.ground.fields.reader import FieldReader
+from projects.ground.words import listed
 from workflows.schedules.cron import parse_crontab
 from workflows.schedules.cycles import Cycle
 from workflows.schedules.errors import ScheduleError
@@ -75,7 +76,7 @@ def read_parts(data: Mapping[str, object], time_zone: str) -> ScheduleParts:
     if cycle is None:
         if not reader.has("cycle"):
             message = _("is missing; it is one of {cycles}")
-            reader.refuse("cycle", message.format(cycles=", ".join(Cycle)))
+            reader.refuse("cycle", message.format(cycles=listed(Cycle)))
         raise ScheduleError.collect(reader.errors)
     reader.refuse_other_keys(cycle)
     rule = _READERS[cycle](reader)
@@ -117,7 +118,7 @@ class _Reader(FieldReader):
                 message = _("does not belong to cycle {cycle}")
                 self.refuse(str(key), message.format(cycle=cycle))
             else:
-                allowed = ", ".join((*KEYS[cycle], *GENERAL_KEYS))
+                allowed = listed((*KEYS[cycle], *GENERAL_KEYS))
                 message = _("is not a key of a schedule; cycle {cycle} has {keys}")
                 self.refuse(str(key), message.format(cycle=cycle, keys=allowed))
 
@@ -202,7 +203,7 @@ def _cycle(value: object) -> Cycle:
         return Cycle(value)  # type: ignore[arg-type]
     except ValueError:
         message = _("must be one of {cycles}, not {value}")
-        raise ValueError(message.format(cycles=", ".join(Cycle), value=repr(value))) from None
+        raise ValueError(message.format(cycles=listed(Cycle), value=repr(value))) from None
 
 
 def _zone(value: object) -> str:

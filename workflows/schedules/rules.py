@@ -12,6 +12,7 @@ from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from projects.ground.words import listed
 from workflows.schedules.cron import parse_crontab
 from workflows.schedules.cycles import Cycle
 from workflows.schedules.wall_times import format_datetime, format_time
@@ -242,7 +243,7 @@ class OnMonthDays(_OnceADay):
                 "every month on days {days} at {time}",
                 len(days),
             )
-        told = ", ".join(days) if self.last else _listed(days)
+        told = listed(days) if self.last else _listed(days)
         return sentence.format(days=told, time=format_time(self.at))
 
 
@@ -333,7 +334,7 @@ class Once:
 def _listed(words: list[str]) -> str:
     """The words with commas, and "and" before the last."""
     *most, last = words
-    return _("{most} and {last}").format(most=", ".join(most), last=last) if most else last
+    return _("{most} and {last}").format(most=listed(most), last=last) if most else last
 
 
 def _filled(sentence: str, rule: EveryMinutes | EveryHours) -> str:
