@@ -31,7 +31,7 @@ from projects.ground.showing import instant_text
 from projects.ground.words import thousands
 from projects.models import Project
 from projects.roles import Right
-from workflows.choices import TaskStatus
+from workflows.choices import TaskStatus, cycle_label
 from workflows.status import status_at
 
 FIRST_CELLS = 200
@@ -74,6 +74,11 @@ class TaskLine:
     level: int
     instances: int
     skipped: int
+
+    @property
+    def cycle_label(self) -> str:
+        """Its cycle as its reader calls it."""
+        return cycle_label(self.cycle)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ class Migration(migrations.Migration):
                 ('number', models.PositiveIntegerField()),
                 ('definition', models.JSONField()),
                 ('type', models.CharField(max_length=64)),
-                ('cycle', models.CharField(max_length=16)),
+                ('cycle', models.CharField(choices=[('minute', 'minute'), ('hour', 'hour'), ('day', 'day'), ('week', 'week'), ('month', 'month'), ('year', 'year'), ('crontab', 'crontab'), ('one_time', 'one time')], max_length=16)),
                 ('time_zone', models.CharField(max_length=64)),
                 ('comment', models.CharField(blank=True, max_length=256)),
                 ('submitted_at', models.DateTimeField()),

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from projects.ground.words import gettext_lazy
+from workflows.choices import CYCLE_CHOICES
 from workflows.models.task import Task
 
 
@@ -18,7 +19,7 @@ class TaskVersion(models.Model):
     number = models.PositiveIntegerField()
     definition = models.JSONField()
     type = models.CharField(max_length=64)
-    cycle = models.CharField(max_length=16)
+    cycle = models.CharField(max_length=16, choices=CYCLE_CHOICES)
     time_zone = models.CharField(max_length=64)
     comment = models.CharField(max_length=256, blank=True)
     submitted_by = models.ForeignKey(
