@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
-from django_filters import CharFilter, Filter
+from django_filters import Filter
 from drf_spectacular.utils import extend_schema_field
 
 from instances.error_codes import ErrorCode
@@ -140,7 +140,8 @@ class ExecutionFilter(CheckedFilterSet):
     cause = ChoicesFilter(choices=Cause.choices)
     error_code = NamesFilter(noun="error code", known=lambda user, names: list(ErrorCode))
     resource_group = GroupsFilter()
-    worker = CharFilter(help_text="The exact name.")
+    # There is no list of workers: one that is gone is found as long as what it ran is kept.
+    worker = NamesFilter(noun="worker", known=lambda user, names: (), help_text="Exact names.")
     started_from = InstantFilter(field_name="started_at", lookup_expr="gte")
     started_until = InstantFilter(field_name="started_at", lookup_expr="lt")
 

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.feature("P4")]
         ("instances/counts/", "owner"),
         ("executions/", "resource_group"),
         ("executions/", "error_code"),
+        ("executions/", "worker"),
         ("operations/", "actor"),
         ("operations/", "verb"),
         ("backfills/", "created_by"),
