@@ -6,6 +6,7 @@ import socket
 import threading
 from typing import Any
 
+from django.conf import settings
 from waitress.server import create_server
 
 THREADS = 8
@@ -51,7 +52,8 @@ class WebServer:
             sockets=[listener],
             threads=THREADS,
             ident="tidemill",
-            clear_untrusted_proxy_headers=True,
+            # With proxies in front it is theirs to say who asks; else anybody could say anything.
+            clear_untrusted_proxy_headers=not settings.REST_FRAMEWORK["NUM_PROXIES"],
             asyncore_use_poll=True,  # select() fails beyond 1,024 descriptors, which workers need
         )
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
