@@ -170,33 +170,38 @@ def work_in_turn(*, seconds: float) -> bool:
     return False
 
 
-def work(operation_id: int) -> bool | None:
+def work(operation_id: int, *, around_held: bool = False) -> bool | None:
     """Do the next chunk of an operation; True when it is to go on at once.
 
     False when it has ended, is held by somebody or is in trouble; None when somebody else does a
-    chunk, of whatever operation.
+    chunk, of whatever operation. What somebody holds is left for later, and the others are done.
     """
     try:
-        return _Chunk(operation_id).do()
+        return _Chunk(operation_id, around_held=around_held).do()
     except Refusal as refusal:  # by what it was asked: the same for all of them
         return _refuse(operation_id, refusal.code, refusal.detail)
     except OperationalError as error:
-        if not is_held(error):
-            logger.exception("operation_failed", operation_id=operation_id)
-            return _note_failure(operation_id)
-        # Unless somebody else has ended it meanwhile: then the record stays as it is.
-        waiting = Operation.objects.filter(pk=operation_id, ended_at=None)
-        waiting.update(served_at=clock.now())
-        return False
+        if is_held(error):
+            return _come_back(operation_id) if around_held else work(operation_id, around_held=True)
+        logger.exception("operation_failed", operation_id=operation_id)
     except Exception:
         logger.exception("operation_failed", operation_id=operation_id)
-        return _note_failure(operation_id)
+    # Which of them fails is found out when none is held.
+    return _come_back(operation_id) if around_held else _note_failure(operation_id)
+
+
+def _come_back(operation_id: int) -> bool:
+    """Let the others have their turn first."""
+    # One that somebody else has ended meanwhile stays as it is.
+    Operation.objects.filter(pk=operation_id, ended_at=None).update(served_at=clock.now())
+    return False
 
 
 class _Chunk:
-    """The next objects of an operation, and what is done to them."""
+    """The next objects of an operation, or those that nobody holds, and what is done to them."""
 
-    def __init__(self, operation_id: int) -> None:
+    def __init__(self, operation_id: int, *, around_held: bool) -> None:
+        self.around_held = around_held
         self.operation = Operation.objects.select_related("actor").get(pk=operation_id)
         verb = find_recorded(self.operation.verb)
         if verb is None:
@@ -206,7 +211,9 @@ class _Chunk:
         self.actor = self.operation.actor
 
     def do(self) -> bool | None:
-        ids = _next_ids(self.operation)
+        ids = self._free_ids() if self.around_held else _next_ids(self.operation)
+        if self.around_held and not ids:
+            return _come_back(self.operation.pk)
         selection = None
         if self.verb.first is not None and ids and self.operation.cancelled_at is None:
             selection = self.verb.look(actor=self.actor, ids=ids)
@@ -231,8 +238,10 @@ class _Chunk:
             return None, False
         if operation.cancelled_at is not None and selection is None:
             return None, _fill_rest(operation, "cancelled", str(_CANCELLED), _CANCELLED_AT_ONCE)
-        now_next = _next_ids(operation)
-        if selection is not None and now_next != ids:
+        now_next = _next_ids(operation, AT_ONCE if self.around_held else None)
+        if self.around_held:
+            now_next = [pk for pk in now_next if pk in ids]
+        if (selection is not None or self.around_held) and now_next != ids:
             return None, True  # somebody else did this chunk while we prepared it
         if not now_next:
             return None, _end(operation)
@@ -243,6 +252,17 @@ class _Chunk:
             options=self.verb.options_of(operation.options),
         )
         return selection, _fill(operation, outcomes)
+
+    def _free_ids(self) -> list[int]:
+        """Return of the next objects those that are free; none when that says nothing new."""
+        if (size := _chunk_size(self.operation)) is None:
+            return []
+        ids = _next_ids(self.operation, AT_ONCE)
+        rows = self.verb.noun.model._default_manager.filter(pk__in=ids).order_by("pk")
+        with transaction.atomic():  # the verb locks in an order of its own
+            free = rows.select_for_update(no_key=True, skip_locked=True)
+            held = set(rows.values_list("pk", flat=True)) - set(free.values_list("pk", flat=True))
+        return [pk for pk in ids if pk not in held][:size] if held else []
 
 
 def _next(passed: Collection[int]) -> int | None:
@@ -362,9 +382,10 @@ def _chunk_size(operation: Operation) -> int | None:
     return max(1, AT_ONCE >> operation.failures)
 
 
-def _next_ids(operation: Operation) -> list[int]:
+def _next_ids(operation: Operation, number: int | None = None) -> list[int]:
     rows = OperationObject.objects.filter(operation=operation, ok=None).order_by("object_id")
-    return list(rows.values_list("object_id", flat=True)[: _chunk_size(operation)])
+    ids = rows.values_list("object_id", flat=True)
+    return list(ids[: _chunk_size(operation) if number is None else number])
 
 
 def may_cancel(actor: Actor, operation: Operation) -> bool:

@@ -366,12 +366,12 @@ def test_somebody_elses_chunk_is_not_waited_for() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_somebody_holds_leaves_the_turn_to_the_others(
-    monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> None:
+@pytest.mark.parametrize("halved", [0, 1])
+def test_what_somebody_holds_stops_no_other(settings: Any, halved: int) -> None:
     settings.ENGINE_LOCK_SECONDS = 0.05
-    held, free = make_tasks(3), make_tasks(3)
+    held, free = make_tasks(5), make_tasks(3)
     first = operate(pause, TASKS, actor=None, chosen=ids_of(held))
+    Operation.objects.filter(pk=first.operation_id).update(failures=halved)
     second = operate(pause, TASKS, actor=None, chosen=ids_of(free))
     other = connection.copy()
     try:
@@ -379,12 +379,12 @@ def test_what_somebody_holds_leaves_the_turn_to_the_others(
             cursor.execute("BEGIN")
             cursor.execute("SELECT FROM workflows_task WHERE id = %s FOR UPDATE", [held[0].pk])
         assert work_in_turn(seconds=60) is False
-        assert (paused(held), paused(free)) == (0, 3)
+        assert (paused(held), paused(free)) == (4, 3)
         assert Operation.objects.get(pk=second.operation_id).ended_at is not None
     finally:
         other.close()
     operation = finish(first)
-    assert (operation.succeeded, operation.refused) == (3, 0)
+    assert (operation.succeeded, operation.refused, paused(held)) == (5, 0, 5)
 
 
 def test_nothing_is_accepted_when_the_transaction_is_undone() -> None:
