@@ -18,6 +18,7 @@ from backfill.options.dates import MAX_PERIODS
 from backfill.options.entry import EntryKind
 from backfill.options.selection import Scope
 from backfill.spec import options
+from backfill.verbs.revisions import revision_of
 from projects.ground.fields.field import Field
 from projects.ground.fields.forms import from_text, to_text
 from projects.ground.words import gettext_lazy
@@ -60,6 +61,7 @@ class PlanRequest:
     values: dict[str, str] = field(default_factory=_defaults)
     name: str = ""
     description: str = ""
+    revision: str = ""  # of the draft that is changed
     errors: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ class PlanRequest:
             values={name: data.get(name, shown).strip() for name, shown in _defaults().items()},
             name=data.get("name", "").strip(),
             description=data.get("description", "").strip(),
+            revision=data.get("revision", ""),
         )
 
     @classmethod
@@ -103,6 +106,7 @@ class PlanRequest:
             values=saved,
             name=plan.name,
             description=plan.description,
+            revision=revision_of(plan),
         )
 
     @classmethod

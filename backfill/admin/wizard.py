@@ -28,7 +28,7 @@ from projects.console.logged_out import not_saved, take_kept
 from projects.console.scoped import ScopedAdmin
 from projects.ground import clock
 from projects.ground.fields.field import Kind
-from projects.ground.refusals import Refusal
+from projects.ground.refusals import Outdated, Refusal
 from projects.ground.showing import use_zone
 from projects.models import Project
 from projects.roles import Right
@@ -148,11 +148,16 @@ def _save(
                     name=wanted.name or None,
                     description=wanted.description,
                     spec=spec,
+                    revision=wanted.revision or None,
                 )
             return submit_plans.one(actor=request.user, pk=saved.pk) if submit else saved
+    except Outdated as refusal:
+        wanted.revision = refusal.revision  # who has seen what differs may save all the same
+        wanted.refuse("", refusal.spoken)
+        _note(wanted, refusal)
     except Refusal as refusal:
         _note(wanted, refusal)
-        return None
+    return None
 
 
 def _show(

@@ -12,9 +12,11 @@ from backfill.reading.day_progress import DayProgress, DayState
 from backfill.reading.progress import Progress
 from backfill.spec import options
 from backfill.states import PlanResult, PlanState, SkipReason
+from backfill.verbs.revisions import revision_of
 from instances.states import State
 from projects.ground.fields.openapi import object_schema
 from projects.rest.fields import DeclaredField, Refer
+from workflows.api.answers import REVISION_HELP
 
 
 class SpecField(DeclaredField):
@@ -51,6 +53,7 @@ class PlanAnswer(serializers.ModelSerializer):
     progress = serializers.SerializerMethodField()
     started_at = serializers.SerializerMethodField(help_text="When its first instance started.")
     ended_at = serializers.SerializerMethodField(help_text="When its last instance ended.")
+    revision = serializers.SerializerMethodField(help_text=REVISION_HELP)
 
     class Meta:
         model = Plan
@@ -74,7 +77,11 @@ class PlanAnswer(serializers.ModelSerializer):
             "submitted_at",
             "started_at",
             "ended_at",
+            "revision",
         ]
+
+    def get_revision(self, plan: Plan) -> str:
+        return revision_of(plan)
 
     @extend_schema_field(serializers.ChoiceField(choices=PlanState.choices))
     def get_state(self, plan: Plan) -> str:

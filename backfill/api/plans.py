@@ -40,7 +40,7 @@ from instances.states import State
 from projects.access import sight
 from projects.ground import clock
 from projects.ground.closed_box import Sight
-from projects.ground.refusals import Conflict, Invalid
+from projects.ground.refusals import Conflict, Invalid, Outdated
 from projects.models import Project
 from projects.rest.fields import Body, TextField, VisibleField
 from projects.rest.idempotency import KEY_PARAMETER, idempotent
@@ -48,17 +48,23 @@ from projects.rest.keyset import LongPagination
 from projects.rest.scoped import ListRead
 from projects.rest.verbs import with_verbs
 from projects.verbs.verb import Verb
+from workflows.api.bodies import RevisionBody
 
 
-class PlanChanges(Body):
-    """What may change of a draft."""
+class PlanTexts(Body):
+    """What people call a plan."""
 
     name = TextField(max_length=100, required=False)
     description = TextField(max_length=256, required=False, allow_blank=True)
+
+
+class PlanChanges(PlanTexts, RevisionBody):
+    """What may change of a draft."""
+
     spec = SpecField(required=False)
 
 
-class NewPlan(PlanChanges):
+class NewPlan(PlanTexts):
     """A draft to be made; without a name it gets one."""
 
     project = VisibleField(Project, path="")
@@ -129,6 +135,7 @@ class BackfillViewSet(ListRead):
                 name=body.get("name"),
                 description=body.get("description"),
                 spec=spec_of(body, plan.project_id) if "spec" in body else None,
+                revision=body.get("revision"),
             )
         return self.answer(plan)
 
@@ -230,18 +237,25 @@ def faults_of_spec() -> Iterator[None]:
     """Report the faults of a spec at `spec.<field>`."""
     try:
         yield
+    except Outdated as error:
+        fields = {_of_spec(field): lines for field, lines in error.fields.items()}
+        raise Outdated(error.revision, fields=fields) from error
     except Conflict as error:
         # Of a single plan it has always been said so, of many as of all nouns: "wrong_state".
         raise Conflict(error.detail) from error
     except Invalid as error:
         pairs = [
-            (field if field in ("name", "description") else f"spec.{field}".rstrip("."), message)
+            (_of_spec(field), message)
             for field, messages in error.fields.items()
             for message in messages
         ]
         if not pairs:
             raise
         raise Invalid.from_pairs(pairs, code=error.code) from error
+
+
+def _of_spec(field: str) -> str:
+    return field if field in ("name", "description") else f"spec.{field}".rstrip(".")
 
 
 def _task_facts(row: PlanTask, progress: Progress, eyes: Sight) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from backfill.names import default_name
 from backfill.planning.context import load_context
 from backfill.spec import PlanSpec
 from backfill.states import PlanState
+from backfill.verbs.revisions import check_revision
 from backfill.verbs.submit import write_spec
 from projects.access import Actor, require, scope
 from projects.ground import clock
@@ -71,9 +72,14 @@ def update_plan(
     name: str | None = None,
     description: str | None = None,
     spec: PlanSpec | None = None,
+    revision: str | None = None,
 ) -> Plan:
-    """Change a draft; what is None stays. Raises Conflict when the plan is no draft any more."""
+    """Change a draft; what is None stays. Raises Conflict when the plan is no draft any more.
+
+    revision: the one that the changes begin with; raises Outdated when it is not the present one.
+    """
     plan = _lock_draft(actor, plan_id, _("The plan is {state}; only a draft can be changed."))
+    check_revision(plan, revision, spec=spec, name=name, description=description)
     changed = []
     if name is not None and name != plan.name:
         plan.name = name

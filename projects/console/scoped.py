@@ -70,8 +70,7 @@ class RefusedForm:
             # Who has seen what differs may save all the same.
             form.data = form.data.copy()
             form.data["revision"] = self.refusal.revision
-            advice = _("{detail} Save again to save yours all the same.")
-            form.add_error(None, advice.format(detail=self.refusal.detail))
+            form.add_error(None, self.refusal.spoken)
         for path, faults in self.refusal.fields.items():
             for fault in faults:
                 name, message = self.place(path, fault)

@@ -104,3 +104,8 @@ class Outdated(Conflict):
             fields=fields,
         )
         self.revision = revision
+
+    @property
+    def spoken(self) -> str:
+        """What a form says that may be sent once more, with the present revision."""
+        return f"{self.detail} Save again to save yours all the same."

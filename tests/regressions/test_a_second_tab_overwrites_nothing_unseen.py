@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
+from backfill.models import Plan
 from projects.models import Operation
-from tests.admin.browsing import Browser
+from tests.admin.browsing import Browser, Page
 from tests.api.caller import Caller
 from tests.api.world import World
 from workflows.models import Folder, Task, Workflow
 
-pytestmark = [pytest.mark.django_db, pytest.mark.feature("T9", "W1")]
+pytestmark = [pytest.mark.django_db, pytest.mark.feature("T9", "W1", "B6")]
 
 
 @pytest.fixture
@@ -93,6 +95,7 @@ def test_the_api_takes_the_revision_that_it_gave(world: World) -> None:
         },
         f"workflows/{place.workflow.pk}/": {"description": "B"},
         f"folders/{place.folder.pk}/": {"name": "B"},
+        f"backfills/{place.plan.pk}/": {"spec": {**place.plan.spec, "run_mode": "day_by_day"}},
     }
     for address, change in changes.items():
         seen = caller.get(address)["revision"]
@@ -103,6 +106,8 @@ def test_the_api_takes_the_revision_that_it_gave(world: World) -> None:
         assert refused.json()["fields"]
         if "definition" in change:
             assert "+B" in refused.json()["fields"]["definition.code"]
+        if "spec" in change:
+            assert "+day_by_day" in refused.json()["fields"]["spec.run_mode"]
         done = caller.call("PATCH", address, {**change, "revision": theirs["revision"]})
         assert done.status_code == 200, done.content
         # Who asks for none overwrites, as before.
@@ -110,3 +115,35 @@ def test_the_api_takes_the_revision_that_it_gave(world: World) -> None:
     assert [row["revision"] for row in caller.all("workflows/")] == [
         caller.get(f"workflows/{row['id']}/")["revision"] for row in caller.all("workflows/")
     ]
+
+
+def test_drafts_of_plans_too(world: World, root: Browser) -> None:
+    plan = world.place.plan
+    address = reverse("admin:backfill_plan_edit", args=[plan.pk])
+    first, second = (root.client.get(address).headers["Location"] for _ in range(2))
+    seen = Page(root.client.get(first)).context["wanted"].revision
+    typed = {
+        "project": world.place.project.pk,
+        "kind": "tasks",
+        "ids_tasks": [world.place.up.pk],
+        "period_first": "2024-05-01",
+        "period_last": "2024-05-03",
+        "name": "theirs",
+        "revision": seen,
+        "go": "save",
+    }
+    assert (
+        reverse("admin:backfill_plan_change", args=[plan.pk])
+        in (root.client.post(first, typed).headers["Location"])
+    )
+    mine = {**typed, "name": "mine", "period_last": "2024-05-04"}
+    shown = Page(root.client.post(second, mine, follow=True))
+    wanted = shown.context["wanted"]
+    assert Plan.objects.get(pk=plan.pk).name == "theirs"
+    assert wanted.errors["name"] == ["@@ -1 +1 @@", "-theirs", "+mine"]
+    assert "periods" in wanted.errors
+    assert "Somebody changed it since you opened it" in shown.text
+    assert f'name="revision" value="{wanted.revision}"' in shown.html
+    root.client.post(second, {**mine, "revision": wanted.revision})
+    saved = Plan.objects.get(pk=plan.pk)
+    assert (saved.name, str(saved.last_data_date)) == ("mine", "2024-05-04")

@@ -28,7 +28,12 @@ _SALT = "tidemill.revision"
 
 def revision_of(edited: Task | Workflow | Folder) -> str:
     """Return the present revision."""
-    text = json.dumps(_editable(edited), sort_keys=True, default=str)
+    return digest(_editable(edited))
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """Return the revision of what can be edited."""
+    text = json.dumps(values, sort_keys=True, default=str)
     # With the key of the installation: a digest that anybody can make would tell a name in a closed
     # box to who tries names.
     return salted_hmac(_SALT, text, algorithm="sha256").hexdigest()[:LENGTH]
