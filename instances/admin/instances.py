@@ -29,7 +29,7 @@ from projects.access import scope
 from projects.admin.projects import project_choices
 from projects.console.filtering import filter_rows
 from projects.console.scoped import Crumb, ReadOnlyAdmin
-from projects.console.verb_pages import VerbPages
+from projects.console.verb_pages import VerbPages, numbers
 from projects.ground import clock
 from projects.ground.showing import (
     NOTHING,
@@ -260,7 +260,11 @@ class InstanceAdmin(VerbPages, ReadOnlyAdmin):
             return {"edges": []}
         lines, more = upstream_lines(request, only[0])
         edges = [line for line in lines if not line.removed]
-        return {"extra": "instances/choose_edges.html", "edges": edges, "more_edges": more}
+        chosen = {line.edge_id for line in edges if line.state != State.SUCCESS}
+        if "edges_listed" in request.POST:
+            chosen = set(numbers(request.POST.getlist("edges")))
+        extra = {"extra": "instances/choose_edges.html", "chosen_edges": chosen}
+        return {**extra, "edges": edges, "more_edges": more}
 
     # --- the page of one -----------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
+from projects.console.sessions import asks_for_itself
 from projects.ground.refusals import Refusal
 
 KEPT = "kept_form"
@@ -44,7 +45,7 @@ class LoggedOutMiddleware:
     ) -> HttpResponse | None:
         if not _is_closed_to(request):
             return None
-        if _asks_for_itself(request):
+        if asks_for_itself(request):
             return HttpResponse(
                 _("You are logged out."), status=401, content_type="text/plain; charset=utf-8"
             )
@@ -60,11 +61,6 @@ def _is_closed_to(request: HttpRequest) -> bool:
     match = request.resolver_match
     is_page = match is not None and match.app_name == "admin" and match.url_name not in _OPEN
     return is_page and not request.user.is_authenticated
-
-
-def _asks_for_itself(request: HttpRequest) -> bool:
-    """Whether a script asked, and no person went there."""
-    return "HX-Request" in request.headers or request.headers.get("Sec-Fetch-Dest") == "empty"
 
 
 def login_page(request: HttpRequest) -> HttpResponse:
@@ -87,9 +83,9 @@ def login_page(request: HttpRequest) -> HttpResponse:
 
 
 def _comes_back(request: HttpRequest) -> bool:
-    """Whether the form's page takes it up again: those of objects, and the wizard."""
+    """Whether the form's page takes it up again: those of objects and of verbs, and the wizard."""
     name = (request.resolver_match and request.resolver_match.url_name) or ""
-    return name.endswith(("_add", "_change", "_edit")) and not name.startswith("auth_")
+    return name.endswith(("_add", "_change", "_edit", "_operate")) and not name.startswith("auth_")
 
 
 def take_kept(request: HttpRequest) -> QueryDict | None:

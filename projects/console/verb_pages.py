@@ -16,6 +16,7 @@ from django_filters import FilterSet
 
 from projects.console.answering import report
 from projects.console.filtering import filter_rows
+from projects.console.logged_out import not_saved, take_kept
 from projects.console.rights import may
 from projects.console.scoped import ScopedAdmin
 from projects.console.zone import use_zone_of
@@ -77,18 +78,25 @@ class VerbPages(ScopedAdmin):
 
         Instead of ids there may be what is `matching` the `filter` of a list's address.
         """
+        if (kept := take_kept(request)) is not None:
+            # It stands there again as it was typed, and has to be confirmed anew.
+            kept.pop("confirmed", None)
+            request.method, request.POST = "POST", kept  # type: ignore[assignment]
+            self.message_user(request, not_saved().detail, messages.WARNING)
         noun, verb, ids = self.verb_noun, find_verb(self.verb_noun, key), read_ids(request)
         if verb is None:
             raise Http404
         back = self._back(request, ids)
         if not ids and "matching" not in request.POST:
             return HttpResponseRedirect(back)
-        if request.method != "POST" or "confirmed" not in request.POST:
-            return self.begin(request, verb, ids, back)
         chosen: Any = ids
         if not ids:
             data = QueryDict(request.POST.get("filter", ""))
             chosen = filter_rows(self._filterset, request, self.get_queryset(request), data)
+        if request.method != "POST" or "confirmed" not in request.POST:
+            if not ids:
+                return self.confirm(request, verb, [], back, matching=chosen)
+            return self.begin(request, verb, ids, back)
         options: dict[str, Any] = {}
         for option in verb.options:
             if option.kind == "text":
@@ -161,7 +169,7 @@ class VerbPages(ScopedAdmin):
             "in_background": promised.asked > background.AT_ONCE,
             "ids": ",".join(map(str, ids)),
             "matching": matching is not None,
-            "filter": request.GET.urlencode(),
+            "filter": request.POST.get("filter", request.GET.urlencode()),
             "next": back,
             "action": self.url("operate", verb.key),
             "texts": [

@@ -10,7 +10,11 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from instances.models import Edge, Instance
+from instances.states import State
+from projects.roles import Role
 from tests.admin.browsing import Browser, Page
 from tests.api.world import World
 from tests.factories import make_member, make_user
@@ -26,7 +30,7 @@ CODE = 'echo "typed for <an hour> & more"\n'
 def ada(world: World) -> Browser:
     """Somebody who was logged in, and has a form open."""
     user = make_user("ada", password="correct horse", is_staff=True)
-    make_member(world.place.project, user=user)
+    make_member(world.place.project, Role.ADMINISTRATOR, user=user)
     client = Client()
     client.force_login(user)
     return Browser(client)
@@ -74,6 +78,51 @@ def test_a_new_object_too(world: World, ada: Browser) -> None:
     back = log_in(ada.post("workflows_task_add", data=typed), ada.client)
     assert back.context["adminform"].form["name"].value() == "fresh"
     assert not Task.objects.filter(name="fresh").exists()
+
+
+def confirmed(world: World, **fields: Any) -> dict[str, Any]:
+    """What the confirmation of a verb sends, on an instance that failed."""
+    failed = Instance.objects.filter(pk=world.place.first.pk)
+    failed.update(state=State.FAILED, ended_at=timezone.now())
+    return {"ids": str(world.place.first.pk), "next": "/admin/", "confirmed": "1", **fields}
+
+
+def test_a_confirmation_of_a_verb_comes_back_and_asks_again(world: World, ada: Browser) -> None:
+    address = reverse("admin:instances_instance_operate", args=["mark-success"])
+    typed = confirmed(world, reason="the source was <repaired>")
+    Session.objects.all().delete()
+    back = log_in(Page(ada.client.post(address, typed)), ada.client)
+    assert back.response.request["PATH_INFO"] == address
+    assert "You were logged out when you sent this" in back.text
+    assert 'value="the source was &lt;repaired&gt;"' in back.html
+    assert Instance.objects.get(pk=world.place.first.pk).state == State.FAILED
+    ada.client.post(address, typed)
+    instance = Instance.objects.get(pk=world.place.first.pk)
+    assert (instance.state, instance.settled_because) == (State.SUCCESS, typed["reason"])
+    assert "You were logged out" not in Page(ada.client.get(address, typed)).text
+
+
+def test_a_confirmation_of_what_a_filter_matches_too(world: World, ada: Browser) -> None:
+    address = reverse("admin:instances_instance_operate", args=["mark-success"])
+    typed = confirmed(world, ids="", matching="1", filter="state=FAILED", reason="typed")
+    Session.objects.all().delete()
+    back = log_in(Page(ada.client.post(address, typed)), ada.client)
+    assert back.context["promise"].total == 1
+    assert 'name="filter" value="state=FAILED"' in back.html
+    assert 'value="typed"' in back.html
+
+
+def test_edges_come_back_as_they_were_chosen(world: World, ada: Browser) -> None:
+    address = reverse("admin:instances_instance_operate", args=["remove-dependencies"])
+    edge = Edge.objects.filter(instance__project=world.place.project).order_by("pk").first()
+    assert edge is not None
+    typed = confirmed(world, ids=str(edge.instance_id), edges_listed="1", edges=[])
+    box = f'name="edges" value="{edge.pk}" '
+    opened = Page(ada.client.get(address, {"ids": edge.instance_id}))
+    assert f"{box}checked" in opened.html
+    Session.objects.all().delete()
+    back = log_in(Page(ada.client.post(address, typed)), ada.client)
+    assert box in back.html and f"{box}checked" not in back.html
 
 
 def test_no_password_travels_through_the_login_page(world: World, ada: Browser) -> None:
