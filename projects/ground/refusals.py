@@ -108,4 +108,4 @@ class Outdated(Conflict):
     @property
     def spoken(self) -> str:
         """What a form says that may be sent once more, with the present revision."""
-        return f"{self.detail} Save again to save yours all the same."
+        return _("{detail} Save again to save yours all the same.").format(detail=self.detail)

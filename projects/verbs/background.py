@@ -191,8 +191,7 @@ def work(operation_id: int, *, around_held: bool = False) -> bool | None:
 
 
 def _come_back(operation_id: int) -> bool:
-    """Let the others have their turn first."""
-    # One that somebody else has ended meanwhile stays as it is.
+    """Let the others have their turn first; what somebody has ended meanwhile stays as it is."""
     Operation.objects.filter(pk=operation_id, ended_at=None).update(served_at=clock.now())
     return False
 
@@ -205,14 +204,14 @@ class _Chunk:
         self.operation = Operation.objects.select_related("actor").get(pk=operation_id)
         verb = find_recorded(self.operation.verb)
         if verb is None:
-            gone = _("There is no verb {name} any more.").format(name=self.operation.verb)
-            raise Conflict(gone, code="gone")
+            text = _("There is no verb {name} any more.")
+            raise Conflict(text.format(name=self.operation.verb), code="gone")
         self.verb = verb
         self.actor = self.operation.actor
 
     def do(self) -> bool | None:
-        ids = self._free_ids() if self.around_held else _next_ids(self.operation)
-        if self.around_held and not ids:
+        ids = _next_ids(self.operation)
+        if self.around_held and not (ids := self._free_ids()):
             return _come_back(self.operation.pk)
         selection = None
         if self.verb.first is not None and ids and self.operation.cancelled_at is None:
@@ -239,8 +238,7 @@ class _Chunk:
         if operation.cancelled_at is not None and selection is None:
             return None, _fill_rest(operation, "cancelled", str(_CANCELLED), _CANCELLED_AT_ONCE)
         now_next = _next_ids(operation, AT_ONCE if self.around_held else None)
-        if self.around_held:
-            now_next = [pk for pk in now_next if pk in ids]
+        now_next = [pk for pk in now_next if pk in ids] if self.around_held else now_next
         if (selection is not None or self.around_held) and now_next != ids:
             return None, True  # somebody else did this chunk while we prepared it
         if not now_next:
@@ -318,8 +316,7 @@ def _fill(operation: Operation, outcomes: Sequence[ItemOutcome]) -> bool:
 
 def _fill_rest(operation: Operation, code: str, detail: str, number: int | None) -> bool:
     """Refuse the next objects of an operation, or all that are left."""
-    rows = OperationObject.objects.filter(operation=operation, ok=None).order_by("object_id")
-    ids = rows.values_list("object_id", flat=True)[:number]
+    ids = _next_ids(operation, number)
     return _fill(operation, [ItemOutcome(pk, False, code, detail) for pk in ids])
 
 
