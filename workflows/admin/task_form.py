@@ -6,7 +6,6 @@ comes back to the field of its path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -31,11 +30,11 @@ from projects.ground.fields.forms import (
     number_field,
     text_area,
     text_field,
-    to_text,
 )
 from projects.ground.words import gettext_lazy
 from projects.roles import Right
 from workflows.admin.choices import groups_for
+from workflows.admin.draft_fields import config_name
 from workflows.admin.revised import RevisedForm
 from workflows.admin.rows import DependenciesField, ParametersField
 from workflows.choices import CYCLE_CHOICES, CatchUp, Priority
@@ -330,11 +329,6 @@ def _read_list(key: str, value: Any) -> list[Any]:
     return [int(word) if word.isascii() and word.isdigit() else word for word in words]
 
 
-def config_name(task_type: str, field: str) -> str:
-    """Return the form's field of a type's setting."""
-    return f"config_{task_type}_{field}"
-
-
 def field_of(path: str, task_type: str) -> str:
     """Return the form's field for a path of a definition."""
     head, _, rest = path.partition(".")
@@ -364,39 +358,6 @@ def words_of(path: str, task_type: str) -> tuple[str, str]:
     return label, f"id_{name}"
 
 
-def initial_of(draft: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the form's fields show of a definition's mapping."""
-    schedule = draft.get("schedule", {})
-    shown: dict[str, Any] = {
-        name: draft[name]
-        for name in (
-            "type",
-            "description",
-            "code",
-            "depends_on",
-            "self_dependent",
-            "parameters",
-            "timeout",
-            "max_parallel",
-            "catch_up",
-            "priority",
-        )
-        if name in draft
-    }
-    shown["resource_group"] = draft.get("resource_group", DEFAULT_GROUP)
-    for key, value in schedule.items():
-        is_listed = isinstance(value, list) and key != "weekdays"
-        shown[f"schedule_{key}"] = ", ".join(map(str, value)) if is_listed else value
-    for key, value in draft.get("retries", {}).items():
-        shown[f"retries_{key}"] = value
-    task_type = task_types().get(draft.get("type", ""))
-    for field in task_type.config if task_type else ():
-        if field.name in draft.get("config", {}):
-            value = draft["config"][field.name]
-            shown[config_name(draft["type"], field.name)] = to_text(field, value)
-    return shown
-
-
 def task_form() -> type[BaseTaskForm]:
     """Return the form with the settings of every type in it, as its reader reads them."""
     fields = {
@@ -405,13 +366,6 @@ def task_form() -> type[BaseTaskForm]:
         for field in one.config
     }
     return type("TaskForm", (BaseTaskForm,), {"__module__": __name__, **fields})
-
-
-def config_names() -> list[str]:
-    """Return the fields of all settings of all types."""
-    return [
-        config_name(one.name, field.name) for one in task_types().values() for field in one.config
-    ]
 
 
 def conditional_fields() -> dict[str, str]:

@@ -29,12 +29,8 @@ from workflows.admin.choices import (
     owner_choices,
     workflow_choices,
 )
-from workflows.admin.task_form import (
-    BaseTaskForm,
-    conditional_fields,
-    config_names,
-    task_form,
-)
+from workflows.admin.draft_fields import config_names
+from workflows.admin.task_form import BaseTaskForm, conditional_fields, task_form
 from workflows.admin.task_page import (
     diff_context,
     doubts_of,
