@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from projects.models import IdempotencyKey, Project
 from projects.rest.idempotency import KEPT_FOR, REPLAYED
@@ -88,23 +85,3 @@ def test_every_creating_call_heeds_the_key(world: World) -> None:
         first, again = (make(caller, body, path, **headers) for _ in range(2))
         assert (first.status_code, again.status_code) == (201, 201), (path, first.content)
         assert first.json() == again.json()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_two_calls_at_once_one_creates_and_both_get_its_answer() -> None:
-    user = make_superuser()
-    together = Barrier(4)
-
-    def call(_: int) -> tuple[int, Any]:
-        try:
-            together.wait(timeout=10)
-            answer = make(Caller(user), {"name": "a"}, **KEY)
-            return answer.status_code, answer.json()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(call, range(4)))
-    assert [status for status, _ in answers] == [201] * 4
-    assert all(data == answers[0][1] for _, data in answers)
-    assert Project.objects.count() == 1
