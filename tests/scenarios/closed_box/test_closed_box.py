@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.caller import Caller
 from tests.api.routes import operations_of_schema
+from tests.scenarios.closed_box.conftest import Look
 from tests.scenarios.closed_box.looking import (
     LEFT_ALONE,
     Answers,
@@ -20,7 +21,7 @@ from tests.scenarios.closed_box.neighbourhood import MARKS, STEM, Neighbourhood,
 
 pytestmark = [pytest.mark.django_db, pytest.mark.feature("P2")]
 
-Look = Callable[[Neighbourhood], Answers]
+Seen = Callable[[Look], Answers]
 
 
 @pytest.fixture(params=[look_at_api, look_at_pages], ids=["api", "pages"])
@@ -29,11 +30,13 @@ def look(request: pytest.FixtureRequest) -> Look:
     return request.param
 
 
-def test_no_answer_has_a_mark_of_the_hidden_project(hood: Neighbourhood, look: Look) -> None:
+def test_no_answer_has_a_mark_of_the_hidden_project(
+    hood: Neighbourhood, look: Look, seen: Seen
+) -> None:
     """Names, times, counts, and whatever lies behind the neighbour."""
     leaks = [
         (address, what, text[max(0, found.start() - 60) : found.end() + 40])
-        for address, text in look(hood).items()
+        for address, text in seen(look).items()
         for what, mark in hood.marks().items()
         if (found := mark.search(text))
     ]
@@ -41,10 +44,10 @@ def test_no_answer_has_a_mark_of_the_hidden_project(hood: Neighbourhood, look: L
 
 
 def test_whatever_changes_in_the_hidden_project_changes_no_answer(
-    hood: Neighbourhood, look: Look, still: None
+    hood: Neighbourhood, look: Look, seen: Seen
 ) -> None:
     """What has no mark of its own, such as a state, would show here."""
-    before = look(hood)
+    before = seen(look)
     turn_over(hood)
     after = look(hood)
     changed = [
@@ -63,8 +66,8 @@ def test_the_marks_are_there_to_be_seen(hood: Neighbourhood, look: Look) -> None
     assert {what for what, mark in MARKS.items() if any(map(mark.search, texts))} == set(MARKS)
 
 
-def test_every_page_was_opened(hood: Neighbourhood) -> None:
-    seen = {address.split(" ")[0] for address in look_at_pages(hood)}
+def test_every_page_was_opened(hood: Neighbourhood, seen: Seen) -> None:
+    opened = {address.split(" ")[0] for address in seen(look_at_pages)}
     names = {name for name, _ in _pages()}
     # What leads elsewhere, only takes a form, or is not an administrator's of a project.
     elsewhere = {
@@ -74,7 +77,7 @@ def test_every_page_was_opened(hood: Neighbourhood) -> None:
         or name.startswith("auth_user")
         or name in ("autocomplete", "backfill_plan_downstream", "instances_instance_add")
     }
-    assert names - seen - elsewhere - LEFT_ALONE.keys() == set()
+    assert names - opened - elsewhere - LEFT_ALONE.keys() == set()
 
 
 # Filters by the id of a neighbour: that much is known.
