@@ -7,7 +7,7 @@ ARGS   ?=
 RESULTS := build/features.json
 # Tests run side by side in so many processes; JOBS=0 runs them one after the other.
 JOBS   ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --features-json=$(RESULTS)
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder --features-json=$(RESULTS)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

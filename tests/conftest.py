@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support.flushing import quick_flush
 
 # feature or item → test → outcome; a test that fails in setup, call or teardown has failed.
 _RESULTS = pytest.StashKey[dict[str, dict[str, str]]]()
@@ -14,8 +18,22 @@ _SEVERITY = ("passed", "skipped", "failed")
 _FEATURE = "feature"
 _HERE = Path(__file__).parent
 # Tests of these folders are one after the other when tests run side by side: they want the
-# machine's services, its processes or its clock.
-_ALONE = ("browser", "config/embedded", "distributed", "instances/races", "instances/runners")
+# machine's services, its processes or its clock. Those that take longest come first.
+_ALONE = ("instances/races", "distributed", "browser", "config/embedded", "instances/runners")
+# Modules that take longer than their number of tests lets one expect; they come next.
+_LONG = ("scenarios/closed_box", "regressions", "instances/model", "admin/test_filters.py")
+
+# The same examples in each run, and no clock: a run that fails does so because of a change. For
+# others: --hypothesis-profile=default.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +47,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RESULTS] = {}
+    if hasattr(config, "workerinput"):  # one of many; alone, pytest-django's order is the best
+        config.pluginmanager.register(_Order())
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
@@ -38,6 +58,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = next((one for one in _ALONE if folder.startswith(one)), None)
         # A module stays together as well: what it shares is made once.
         item.add_marker(pytest.mark.xdist_group(group or str(item.path)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_quickly() -> Iterator[None]:
+    with quick_flush():
+        yield
+
+
+class _Order:
+    """Hands out what takes long before what does not: no worker has it before it in the end."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        sizes = Counter(_group_of(item) for item in items)
+        items.sort(key=lambda item: (_rank(item), -sizes[_group_of(item)]))
+
+
+def _group_of(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    assert mark is not None
+    return str(mark.args[0])
+
+
+def _rank(item: pytest.Item) -> int:
+    path = item.path.relative_to(_HERE).as_posix()
+    first = (*_ALONE, *_LONG)
+    return next((at for at, one in enumerate(first) if path.startswith(one)), len(first))
 
 
 @pytest.hookimpl(wrapper=True)
