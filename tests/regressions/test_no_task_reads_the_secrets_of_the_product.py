@@ -6,6 +6,7 @@ more than others, which is how it is in production.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from cryptography.fernet import Fernet
 
@@ -67,7 +69,7 @@ class Product:
     """A worker of the default group, beat and web, in production's settings."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -84,7 +86,7 @@ class Product:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *command: str) -> None:
-        with (self._folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log:
             self.processes.append(
                 subprocess.Popen(
                     [sys.executable, "-c", _WITHOUT_CAPABILITIES, *command],
@@ -98,17 +100,25 @@ class Product:
 
     @property
     def log(self) -> str:
-        return (self._folder / "log").read_text(errors="replace")
+        return (self.folder / "log").read_text(errors="replace")
 
     def stop(self) -> None:
+        """By force, with what they started: a worker takes seconds to end in order."""
+        found = [one for process in self.processes for one in _with_children(process.pid)]
+        for one in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
         for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait()
+        psutil.wait_procs(found)
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 @pytest.fixture
@@ -123,34 +133,34 @@ def product(live_engine: Engine) -> Iterator[Product]:  # noqa: F811
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
+def _answers(web: Path) -> bool:
+    """Whether a worker of the web server does: it is there, then."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(web))
+        except OSError:
+            return False
+        client.sendall(b"GET /health/live/ HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        return client.recv(100).startswith(b"HTTP/1.")
 
 
 def test_no_task_reads_the_secrets_of_the_product(
     live_engine: Engine,  # noqa: F811
     product: Product,
 ) -> None:
-    port = _free_port()
+    web = product.folder / "web"  # no port that somebody else may take
     worker = ("celery", "--app", "config", "worker", "--concurrency", "1", "--loglevel", "INFO")
     product.start(*worker, "--queues", _QUEUE)
     product.start("celery", "--app", "config", "beat", "--loglevel", "INFO")
-    product.start("gunicorn", "config.wsgi", "--preload", "--bind", f"127.0.0.1:{port}")
-    wait_for(lambda: _BEAT_IS_UP in product.log and _answers(port), 60)
+    product.start("gunicorn", "config.wsgi", "--preload", "--bind", f"unix:{web}")
+    wait_for(lambda: _BEAT_IS_UP in product.log and _answers(web))
     pids = " ".join(str(process.pid) for process in product.processes)
     # The workers of the web server are forks of what was loaded.
     pids += f" $(pgrep -P {product.processes[2].pid})"
     code = _ATTACK.replace("'{pids}'", f'"{pids}"').replace("{end}", str(os.getpid()))
     (instance,) = live_engine.make(new_instance(make_submitted_task(code=code)))
     try:
-        wait_for(lambda: state_of(instance) == State.SUCCESS, 60)
+        wait_for(lambda: state_of(instance) == State.SUCCESS)
     finally:
         assert all(process.poll() is None for process in product.processes), product.log
     log = log_of(Execution.objects.get(instance=instance))
