@@ -59,8 +59,12 @@ def ask(browser: Browser, world: World, **changes: Any) -> Page:
 
 
 @pytest.mark.feature("B6")
-def test_the_wizard_begins_with_yesterday(world: World, operator: Browser) -> None:
-    yesterday = (timezone.now().date() - timedelta(days=1)).isoformat()
+def test_the_wizard_begins_with_yesterday(
+    world: World, operator: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr("django.utils.timezone.now", lambda: now)  # no midnight in between
+    yesterday = (now.date() - timedelta(days=1)).isoformat()
     page = operator.get(NEW)
     assert page.context["step"] == 1
     assert page.context["wanted"].periods == [(yesterday, yesterday)]

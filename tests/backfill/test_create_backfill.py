@@ -104,9 +104,11 @@ def test_every_option_reaches_the_plan(project: str, entry: tuple[str, str]) -> 
 
 
 @pytest.mark.feature("B6")
-def test_without_dates_it_is_for_yesterday(project: str) -> None:
+def test_without_dates_it_is_for_yesterday(project: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = clock.now()
+    monkeypatch.setattr("django.utils.timezone.now", lambda: now)  # no midnight in between
     assert Run("--project", project, "--all").code == 0
-    yesterday = clock.now().date() - timedelta(days=1)
+    yesterday = now.date() - timedelta(days=1)
     assert [period.first for period in spec_of_plan().periods] == [yesterday]
 
 
