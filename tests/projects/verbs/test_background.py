@@ -340,7 +340,7 @@ def test_it_goes_on_after_a_kill() -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == "in the middle\n"
         child.send_signal(signal.SIGKILL)
-        child.wait(timeout=10)
+        child.wait(timeout=60)
     operation = Operation.objects.get(pk=result.operation_id)
     assert (operation.succeeded, paused(tasks)) == (2, 2), "the second chunk left nothing"
     while operation.ended_at is None:  # its session ends as soon as the server notices
@@ -360,6 +360,9 @@ def test_somebody_elses_chunk_is_not_waited_for() -> None:
         assert work(result.operation_id) is None
         assert work_in_turn(seconds=60) is False
         assert paused(tasks) == 0
+        # Here and now: the server notices a closed connection a moment later.
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [background._LOCK])
     finally:
         other.close()
     assert finish(result).succeeded == 3
@@ -381,6 +384,8 @@ def test_what_somebody_holds_stops_no_other(settings: Any, halved: int) -> None:
         assert work_in_turn(seconds=60) is False
         assert (paused(held), paused(free)) == (4, 3)
         assert Operation.objects.get(pk=second.operation_id).ended_at is not None
+        with other.cursor() as cursor:
+            cursor.execute("ROLLBACK")
     finally:
         other.close()
     operation = finish(first)
