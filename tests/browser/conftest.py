@@ -10,10 +10,14 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.api.world import World, make_world
 from tests.browser.chromium import find_chromium, start_chromium
+
+# Milliseconds; only a test that fails takes them. Five seconds are the default of `expect`.
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +94,7 @@ def browse(
         cookie = client.cookies["sessionid"]
         context.add_cookies([{"name": "sessionid", "value": cookie.value, "url": live_server.url}])
         watched = Watched(context.new_page(), live_server.url)
-        watched.page.set_default_timeout(10_000)
+        watched.page.set_default_timeout(PATIENCE)
         opened.append(watched)
         return watched
 

@@ -24,7 +24,7 @@ from instances.models import Instance
 from projects.models import ResourceGroup
 from tests.support.waiting import wait_for
 
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 30
 
 
@@ -32,7 +32,7 @@ def answers(url: str) -> bool:
     """Whether something listens at the address of the URL."""
     parts = urlsplit(url)
     try:
-        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=3).close()
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10).close()
     except OSError:
         return False
     return True
@@ -98,13 +98,16 @@ class Worker:
 
     def stop_at_once(self) -> None:
         """End it and what it runs."""
-        if not self.ended():
-            self.send(signal.SIGQUIT)
-        self.process.wait(STOP_SECONDS)
+        self._end(signal.SIGQUIT)
 
     def stop(self) -> None:
-        """End it in order, or by force when that takes too long."""
-        self.process.terminate()
+        """End it in order."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        """Tell it to end, and use force when that takes too long: Celery may miss a signal."""
+        if not self.ended():
+            self.send(number)
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -70,7 +70,7 @@ def test_one_that_resets_its_real_time_limit_goes_with_its_task(
     ):
         wait_for(lambda: with_argument(seconds) and with_argument(other))
         (tmp_path / "end").touch()
-        assert running.wait(10) == ExitStatus(exit_code=0)
+        assert running.wait(60) == ExitStatus(exit_code=0)
         # Dead before the end is told, and the neighbour is alive.
         assert with_argument(seconds) == set()
         assert with_argument(other) != set()
@@ -88,12 +88,12 @@ def test_one_that_resets_all_limits_goes_with_the_last_task_that_it_can_be_of(
     ):
         wait_for(lambda: with_argument(seconds))
         (tmp_path / "end").touch()
-        assert running.wait(10) == ExitStatus(exit_code=0)
+        assert running.wait(60) == ExitStatus(exit_code=0)
         with start(own_client, f"exec sleep {later}") as after:
             wait_for(lambda: with_argument(later))
             # Whose it is nobody can tell: it may be the neighbour's, which must not lose it.
             assert with_argument(seconds) != set()
             (tmp_path / "end-beside").touch()
-            assert beside.wait(10) == ExitStatus(exit_code=0)
+            assert beside.wait(60) == ExitStatus(exit_code=0)
             wait_for(lambda: not with_argument(seconds))
             assert after.wait(0) is None

@@ -42,6 +42,12 @@ class ProxiedPulse(Pulse):
 
 
 @pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let who waits for the pool see some tries, and no more."""
+    monkeypatch.setattr("config.settings.database.DATABASE_POOL_SECONDS", 5)
+
+
+@pytest.fixture(autouse=True)
 def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """For how many seconds pools waited before they tried again."""
     found: list[float] = []
@@ -77,10 +83,10 @@ def test_leases_are_renewed_at_once_when_the_database_is_back(
         first = lease_of(execution)
         wait_for(lambda: lease_of(execution) > first)
         proxied.proxy.set(mood)
-        wait_for(lambda: pulse.failures >= 3, 60)
+        wait_for(lambda: pulse.failures >= 3)
         before = lease_of(execution)
         proxied.proxy.set(Mood.OPEN)
-        wait_for(lambda: lease_of(execution) > before, 60)
+        wait_for(lambda: lease_of(execution) > before)
         assert all(delay < LONG for delay in delays)
     finally:
         pulse.unwatch([execution])
@@ -96,7 +102,7 @@ def lease_of(execution: int) -> float:
 def test_the_pool_tries_again_each_second(
     live_engine: Engine, proxied: Proxied, delays: list[float]
 ) -> None:
-    """Takes ten seconds, a wait for the pool: as above."""
+    """Takes five seconds, a wait for the pool: as above."""
     with proxied.here():
         connection.ensure_connection()
         connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -32,6 +33,12 @@ from tests.support.proxy import Mood
 from tests.support.waiting import wait_for
 
 QUEUE = "tidemill.group.default"
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a connection of the pool gives up sooner than in production."""
+    monkeypatch.setattr("config.settings.database.DATABASE_POOL_SECONDS", 3)
 
 
 class ProxiedCrew(Crew):
@@ -66,7 +73,7 @@ def crew(
     wait_for(lambda: states_of([first]) == [State.SUCCESS])
     yield crew
     proxied.proxy.set(Mood.OPEN)
-    assert crew.drain(20)
+    assert crew.drain(60)
 
 
 def test_a_crew_claims_again_though_its_old_connection_stays_silent(
@@ -74,7 +81,7 @@ def test_a_crew_claims_again_though_its_old_connection_stays_silent(
 ) -> None:
     proxied.proxy.forget_all()
     (instance,) = live_engine.make(new_instance(make_submitted_task()))
-    wait_for(lambda: states_of([instance]) == [State.SUCCESS], 10)
+    wait_for(lambda: states_of([instance]) == [State.SUCCESS])
 
 
 def test_a_crew_ends_when_it_is_asked_to_while_the_database_is_silent(
@@ -116,29 +123,38 @@ def test_one_silent_connection_of_the_pool_takes_the_others_with_it(
 
 
 def test_the_server_ends_what_waits_for_ever(live_engine: Engine, settings: LazySettings) -> None:
-    settings.DATABASE_LOCK_SECONDS = 0.2
-    settings.DATABASE_IDLE_SECONDS = 2
-    settings.DATABASE_STATEMENT_SECONDS = 0.4
-    connection.close()
     live_engine.make(new_instance(make_submitted_task()))
-    with pytest.raises(OperationalError, match="statement timeout"), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(5)")
-    other: Any = connections.create_connection("default")
-    try:
+
+    def holder() -> Any:
+        """Somebody who has locked the row and says no more."""
+        other = connections.create_connection("default")
         other.set_autocommit(False)
         with other.cursor() as cursor:
             cursor.execute("SELECT FROM instances_instance FOR UPDATE")
+        return other
+
+    def bound(**seconds: float) -> None:
+        settings.DATABASE_LOCK_SECONDS = seconds.get("lock", 60)
+        settings.DATABASE_STATEMENT_SECONDS = seconds.get("statement", 60)
+        settings.DATABASE_IDLE_SECONDS = seconds.get("idle", 60)
+        connection.close()
+
+    with ExitStack() as ends:
+        ends.callback(connection.close)
+        bound(statement=0.2)
+        with pytest.raises(OperationalError, match="statement timeout"):
+            connection.cursor().execute("SELECT pg_sleep(60)")
+        bound(lock=0.2)
+        patient = holder()
+        ends.callback(patient.close)
         with pytest.raises(OperationalError, match="lock timeout"), transaction.atomic():
             list(Instance.objects.select_for_update())
+        patient.rollback()
         # Its owner is silent: the row is free again soon.
-        settings.DATABASE_LOCK_SECONDS = 5
-        settings.DATABASE_STATEMENT_SECONDS = 5
-        connection.close()
+        bound(idle=0.5)
+        ends.callback(holder().close)
         with transaction.atomic():
             assert len(Instance.objects.select_for_update()) == 1
-    finally:
-        other.close()
-        connection.close()
 
 
 def test_a_session_keeps_its_settings_whatever_becomes_of_a_transaction(

@@ -90,9 +90,9 @@ def test_a_starving_worker_goes_on(
     worker.tell(scarce)
     task = make_submitted_task(code="echo here", retries={"limit": 0})
     instances = live_engine.make(*[new_instance(task, day=day) for day in range(4)])
-    wait_for(lambda: _has_met(scarce, worker, instances), 60)
+    wait_for(lambda: _has_met(scarce, worker, instances))
     worker.tell("plenty")
-    wait_for(lambda: set(states_of(instances)) == {State.SUCCESS}, 60)
+    wait_for(lambda: set(states_of(instances)) == {State.SUCCESS})
     for execution in Execution.objects.filter(state=ExecutionState.SUCCESS):
         assert log_of(execution) == "here\n"
     ended = set(Execution.objects.values_list("state", "error_code"))

@@ -85,7 +85,7 @@ def first_crew(
 ) -> Iterator[Crew]:
     crew = Crew(Life("first"), room=1)
     yield crew
-    assert crew.drain(timeout=20)
+    assert crew.drain(timeout=60)
 
 
 def test_an_end_is_not_reported_by_who_was_shut_out_meanwhile(
@@ -98,7 +98,7 @@ def test_an_end_is_not_reported_by_who_was_shut_out_meanwhile(
 
     def run(attempt: Attempt, life: Life) -> Result:
         wait_for(lambda: life.pulse.stop_of(attempt.execution_id) is Stop.FENCED)
-        go_on.wait(20)
+        go_on.wait(60)
         return Result(attempt.execution_id, "TERMINATED")
 
     monkeypatch.setattr(crew_module, "run", run)
@@ -114,6 +114,6 @@ def test_an_end_is_not_reported_by_who_was_shut_out_meanwhile(
     wait_for(lambda: state_of(instance) == State.RUNNING)
     Execution.objects.filter(instance=instance).update(worker="second")
     go_on.set()
-    assert first_crew.drain(timeout=20)
+    assert first_crew.drain(timeout=60)
     assert reported == []
     assert state_of(instance) == State.RUNNING

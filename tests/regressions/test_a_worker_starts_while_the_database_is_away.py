@@ -53,4 +53,4 @@ def test_it_serves_and_tidies_up_later(
             wait_for(lambda: states_of([instance]) == [State.SUCCESS])
             wait_for(lambda: not old.exists())
         finally:
-            assert worker.crew.drain(20)
+            assert worker.crew.drain(60)

@@ -54,7 +54,7 @@ def while_making(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]
             ids = create(rows, **options)
             if not answers:
                 with ThreadPoolExecutor(1) as pool:
-                    answers.append(pool.submit(_and_close, act).result(30))
+                    answers.append(pool.submit(_and_close, act).result(60))
             return ids
 
         monkeypatch.setattr(generation, "create_instances", listen)

@@ -67,7 +67,7 @@ def test_one_process_makes_instances_while_the_others_are_free(
 
     def make_slowly(*arguments: Any) -> list[int]:
         in_chunk.set()
-        assert other_ended.wait(20)
+        assert other_ended.wait(60)
         return make_chunk(*arguments)
 
     monkeypatch.setattr(expanding, "_make_chunk", make_slowly)
@@ -80,15 +80,15 @@ def test_one_process_makes_instances_while_the_others_are_free(
 
     first = Thread(target=expand)
     first.start()
-    assert in_chunk.wait(20)
+    assert in_chunk.wait(60)
     nudges.clear()
     second = Thread(target=expand)
     second.start()
-    second.join(20)
+    second.join(60)
     ended = not second.is_alive()
     assert (made(*plans), nudges) == ([0, 0], [])
     other_ended.set()
-    second.join(20)
-    first.join(20)
+    second.join(60)
+    first.join(60)
     assert ended
     assert made(*plans) == [4, 4]

@@ -81,7 +81,7 @@ def test_nothing_runs_beside_the_process_of_an_instance_that_was_marked_success(
     then(up)
     # A second worker, which takes whatever may run.
     wait_for(lambda: work_once(up) and state_of(down) == State.SUCCESS)
-    worker.join(20)
+    worker.join(60)
     assert not worker.is_alive()
     # One that was sent and held back, as its upstream was run again, has never started.
     others = Execution.objects.exclude(pk=first.pk).exclude(started_at=None)

@@ -30,10 +30,10 @@ def test_nothing_starts_when_its_lease_is_over(
     for number in range(20):
         mark = tmp_path / f"ran-{number}"
         with client.start(touching(mark), lease_until=time.time() - 100) as running:
-            assert running.wait(10) == ExitStatus(lost=True)
+            assert running.wait(60) == ExitStatus(lost=True)
     # What was started in spite of it would have been killed within this one's time.
     with client.start(touching(tmp_path / "with-a-lease"), lease_until=time.time() + 60) as running:
-        assert running.wait(10) == ExitStatus(exit_code=0)
+        assert running.wait(60) == ExitStatus(exit_code=0)
     assert [entry.name for entry in tmp_path.iterdir()] == ["with-a-lease"]
 
 

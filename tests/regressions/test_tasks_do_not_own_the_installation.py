@@ -125,7 +125,7 @@ def ended(directory: Path, *names: str) -> dict[str, Any]:
             )
             return dict(rows.fetchall())
 
-    wait_for(lambda: {states()[name] for name in names} <= {"SUCCESS", "FAILED"}, 60)
+    wait_for(lambda: {states()[name] for name in names} <= {"SUCCESS", "FAILED"})
     found: dict[str, Any] = json.loads(run(directory, _LOOK))
     return found
 

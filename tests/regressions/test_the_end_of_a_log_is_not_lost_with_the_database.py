@@ -61,7 +61,7 @@ def crew(live_engine: Engine, outage: Outage) -> Iterator[Crew]:  # noqa: F811
         yield crew
         outage.lasts.clear()
         life.pulse.shutting_down.set()
-        assert crew.drain(timeout=20)
+        assert crew.drain(timeout=60)
 
 
 def test_the_end_of_a_log_is_not_lost_with_the_database(

@@ -44,5 +44,5 @@ def test_who_starts_second_waits_longer_than_for_any_lock(
         wait_for(has_waited)
         found = list(answers)
         cursor.execute("SELECT pg_advisory_unlock(%s)", [first_start.MIGRATION_LOCK])
-    second.join(20)
+    second.join(60)
     assert (found, answers) == ([], [True])

@@ -47,7 +47,7 @@ def crew(
     crew = Crew(life, room=4)
     yield crew
     life.pulse.shutting_down.set()
-    assert crew.drain(timeout=20)
+    assert crew.drain(timeout=60)
 
 
 def make(engine: Engine, number: int) -> list[Instance]:
@@ -143,7 +143,7 @@ def test_rows_that_vanish_between_claim_and_start_take_no_place(
     monkeypatch.setattr(crew_module, "begin", begin)
     crew.serve([QUEUE])
     wait_for(lambda: states_of([kept]) == [State.SUCCESS])
-    assert crew.drain(timeout=20)
+    assert crew.drain(timeout=60)
     assert (crew._running, life.pulse._stops, life.pulse._leases) == (set(), {}, {})
 
 
@@ -162,9 +162,9 @@ def test_what_was_claimed_is_given_back_when_the_worker_ends_before_it_could_beg
     monkeypatch.setattr(crew_module, "begin", begin)
     instances = make(live_engine, 2)
     crew.serve([QUEUE])
-    assert tried.wait(20)
+    assert tried.wait(60)
     life.pulse.shutting_down.set()
-    assert crew.drain(timeout=20)
+    assert crew.drain(timeout=60)
     assert states_of(instances) == [State.WAITING_EXECUTION] * 2
     given_back = Execution.objects.filter(error_code="WORKER_STOPPED")
     assert given_back.count() == 2
@@ -186,8 +186,8 @@ def test_a_drain_ends_though_the_database_never_comes_back(
     monkeypatch.setattr(crew_module, "complete", complete)
     make(live_engine, 2)
     crew.serve([QUEUE])
-    assert tried.wait(20)
-    assert crew.drain(timeout=20)
+    assert tried.wait(60)
+    assert crew.drain(timeout=60)
 
 
 def test_an_end_comes_in_when_there_is_memory_for_it(

@@ -49,15 +49,15 @@ from workflows.definitions.version_loading import load_definitions
 from workflows.models import Task
 from workflows.schedules import next_fire
 
-# What a verb may take that finds something held; it waited for ever.
-MOMENT = 10.0
+# What a verb may take that finds something held, on a busy machine; it waited for ever.
+MOMENT = 40.0
 
 
 @pytest.fixture(autouse=True)
 def impatient(settings: LazySettings) -> None:
     settings.ENGINE_LOCK_SECONDS = settings.HELD_LOCK_SECONDS = 0.1
     # What is bounded here is not bounded by these.
-    settings.DATABASE_LOCK_SECONDS = 60
+    settings.DATABASE_LOCK_SECONDS = 120
     settings.DATABASE_IDLE_SECONDS = 300
 
 
@@ -155,7 +155,7 @@ def test_a_crew_reports_the_others_and_comes_back_to_what_is_held(
         crew.nudge(group.queue)
         wait_for(lambda: state_of(late) == State.SUCCESS)
     wait_for(lambda: states_of([above, below]) == [State.SUCCESS, State.SUCCESS])
-    assert crew.drain(20)
+    assert crew.drain(60)
 
 
 def held_execution(execution_id: int) -> Any:

@@ -21,7 +21,7 @@ MOST = 4
 MOST_HANDICAP = 12  # queries
 # No test here pulls the plug: commits need not reach the disk.
 HASTE = "SET synchronous_commit = off"
-PATIENCE = 30.0  # seconds; only a test that fails takes them
+PATIENCE = 60.0  # seconds; only a test that fails takes them
 
 Call = Callable[[], Any]
 T = TypeVar("T")

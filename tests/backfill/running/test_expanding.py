@@ -314,7 +314,7 @@ def test_a_plan_that_somebody_else_expands_is_left_to_them(
         assert held(plan)
         thread = Thread(target=other)
         thread.start()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         assert answers == [answer]
     assert not Instance.objects.exists()
 

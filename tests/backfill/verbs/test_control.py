@@ -98,7 +98,7 @@ def test_instances_of_a_chunk_that_is_being_made_are_stopped_as_well(
     def wait_for_the_stop(*args: Any, **kwargs: Any) -> list[int]:
         ids = original(*args, **kwargs)
         in_chunk.set()
-        assert stopped.wait(timeout=10)
+        assert stopped.wait(timeout=60)
         return ids
 
     monkeypatch.setattr(expanding, "create_instances", wait_for_the_stop)
@@ -117,9 +117,9 @@ def test_instances_of_a_chunk_that_is_being_made_are_stopped_as_well(
     monkeypatch.setattr("backfill.verbs.control.mark_stopped", stop_and_tell)
     thread = Thread(target=expand)
     thread.start()
-    assert in_chunk.wait(timeout=10)
+    assert in_chunk.wait(timeout=60)
     terminate_plans.one(actor=None, pk=plan.pk)
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
     assert states_of(plan) == [(State.FAILED, "TERMINATED")] * 2
     while expand_plan(plan.pk):

@@ -83,7 +83,7 @@ def said(process: UserProcess) -> tuple[int, bool]:
 
 
 def finish(process: UserProcess) -> None:
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 0
 
 
@@ -183,7 +183,7 @@ def test_a_pid_file_that_names_another_living_process_is_seen_through(directory:
     pid_file = info.pgdata / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     os.kill(info.pid, signal.SIGKILL)
-    psutil.Process(info.pid).wait(10)
+    psutil.Process(info.pid).wait(60)
     pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
 
     assert ensure_server(directory).started

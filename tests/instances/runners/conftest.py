@@ -28,7 +28,7 @@ def client() -> Iterator[SpawnerClient]:
 
 @pytest.fixture
 def run(client: SpawnerClient, tmp_path: Path) -> Run:
-    """run(type, code, timeout=…, should_stop=…, grace=…, **context) → (outcome, log)."""
+    """run(type, code, timeout=…, should_stop=…, grace=…, heard=…, **context) → (outcome, log)."""
 
     def run_it(
         task_type: str,
@@ -38,9 +38,15 @@ def run(client: SpawnerClient, tmp_path: Path) -> Run:
         timeout: float | None = 60,
         should_stop: Callable[[], str | None] | None = None,
         grace: float = 2.0,
+        heard: Callable[[str], None] = lambda text: None,
         **context: Any,
     ) -> tuple[Outcome, str]:
         chunks: dict[int, str] = {}
+
+        def store(sequence: int, text: str) -> None:
+            chunks[sequence] = text
+            heard(text)
+
         context = {
             "execution_id": next(_numbers),
             "task_name": "a task",
@@ -51,7 +57,7 @@ def run(client: SpawnerClient, tmp_path: Path) -> Run:
         runner = get_runner(task_type)
         launch = runner.launch(made)
         assert launch is not None
-        collector = LogCollector(chunks.__setitem__, secrets=made.secrets)
+        collector = LogCollector(store, secrets=made.secrets)
         outcome = run_launch(
             launch,
             client=client,

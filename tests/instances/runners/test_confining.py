@@ -170,7 +170,7 @@ def test_why_a_program_does_not_start_is_told(client: SpawnerClient, folder: Pat
             user=USER,
         )
         with client.start(launch) as running:
-            return running.wait(10)
+            return running.wait(60)
 
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
@@ -187,7 +187,7 @@ def test_why_a_program_does_not_start_is_told(client: SpawnerClient, folder: Pat
 def test_everything_of_it_is_gone_at_its_end(client: SpawnerClient) -> None:
     seconds = unique_seconds()
     with start(client, _TREE.format(seconds).replace("wait", "sleep 0.3")) as running:
-        assert running.wait(10) == ExitStatus(exit_code=0)
+        assert running.wait(60) == ExitStatus(exit_code=0)
         assert with_argument(seconds) == set()
     with start_python(client, _DAEMON.format(seconds)) as running:
         assert told(running) == ""
@@ -201,7 +201,7 @@ def test_everything_of_it_is_gone_when_it_is_killed(client: SpawnerClient) -> No
     with start(client, stubborn) as running, start(client, f"sleep {other}") as neighbour:
         wait_for(lambda: len(with_argument(seconds)) == 3 and with_argument(other))
         running.kill(grace=0.1)
-        assert running.wait(10) == ExitStatus(signal=signal.SIGKILL)
+        assert running.wait(60) == ExitStatus(signal=signal.SIGKILL)
         assert with_argument(seconds) == set()
         assert neighbour.wait(0) is None
 
@@ -217,7 +217,7 @@ def test_kill_9_of_its_spawner_leaves_nothing(
         pids = {"guardian": guardian, "spawner": _spawner_of(guardian)}
         for victim in victims:
             os.kill(pids[victim], signal.SIGKILL)
-        assert running.wait(10) == ExitStatus(lost=True)
+        assert running.wait(60) == ExitStatus(lost=True)
         assert with_argument(seconds) == set()
 
 
@@ -297,7 +297,7 @@ def test_as_root_without_users_a_task_has_no_capability() -> None:
         with start(client, _TREE.format(seconds), user=None) as running:
             wait_for(lambda: len(with_argument(seconds)) == 3)
             running.kill(grace=0)
-            assert running.wait(10) == ExitStatus(signal=signal.SIGKILL)
+            assert running.wait(60) == ExitStatus(signal=signal.SIGKILL)
             assert with_argument(seconds) == set()
     finally:
         client.close()
@@ -329,7 +329,11 @@ def test_the_code_of_the_product_may_lie_in_a_closed_folder(
 ) -> None:
     closed = folder / "closed"
     source = closed / "tidemill"
-    shutil.copytree(Path(spawner_client._SOURCE_ROOT) / "instances", source / "instances")
+    shutil.copytree(
+        Path(spawner_client._SOURCE_ROOT) / "instances",
+        source / "instances",
+        ignore=shutil.ignore_patterns("__pycache__"),  # others may be writing there
+    )
     (source / "secrets").write_text("nobody's business")
     closed.chmod(0o700)
     monkeypatch.setattr(spawner_client, "_SOURCE_ROOT", str(source))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ from instances.runners.running import run_launch
 from instances.runners.spawner.client import SpawnerClient
 from tests.instances.runners.conftest import Run
 from tests.instances.runners.processes import unique_seconds, with_argument
-from tests.support.waiting import wait_for
+from tests.support.waiting import takes_less_than, wait_for
 
 
 def test_a_script_succeeds_and_its_output_is_the_log(run: Run) -> None:
@@ -91,27 +91,33 @@ def test_nothing_that_a_task_started_outlives_it(run: Run, way: str) -> None:
     ],
 )
 def test_terminate_leaves_nothing_within_5_seconds(run: Run, code: str) -> None:
-    seconds = unique_seconds()
-    stopped_at: list[float] = []
+    def terminate() -> float:
+        seconds = unique_seconds()
+        stopped_at: list[float] = []
 
-    def should_stop() -> str | None:
-        if not with_argument(seconds):
-            return None
-        stopped_at.append(time.monotonic())
-        return ErrorCode.TERMINATED
+        def should_stop() -> str | None:
+            if not with_argument(seconds):
+                return None
+            stopped_at.append(time.monotonic())
+            return ErrorCode.TERMINATED
 
-    outcome, log = run("shell", code.replace("{}", seconds), should_stop=should_stop)
-    assert time.monotonic() - stopped_at[0] < 5
-    assert outcome.error_code == ErrorCode.TERMINATED
-    assert with_argument(seconds) == set()
-    assert "[tidemill] Terminated.\n" in log
+        outcome, log = run("shell", code.replace("{}", seconds), should_stop=should_stop)
+        took = time.monotonic() - stopped_at[0]
+        assert outcome.error_code == ErrorCode.TERMINATED
+        assert with_argument(seconds) == set()
+        assert "[tidemill] Terminated.\n" in log
+        return took
+
+    assert takes_less_than(5, terminate)
 
 
 @pytest.mark.feature("I4")
-def test_processes_that_fork_without_end_are_killed(run: Run) -> None:
+def test_processes_that_fork_without_end_are_killed(run: Run, tmp_path: Path) -> None:
     # At most 50 at a time, each of which starts a successor in a session of its own and ends.
-    code = """
+    # Their folder tells them from all other processes of the machine.
+    code = f"""
 import os, signal, sys, time
+os.chdir({str(tmp_path)!r})
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 for _ in range(50):
     if os.fork() == 0:
@@ -123,25 +129,24 @@ for _ in range(50):
 print("going", flush=True)
 time.sleep(3600)
 """
-    seen = threading.Event()
     asked = iter(range(10**6))
 
     def should_stop() -> str | None:
-        seen.set()
-        return "it forks" if next(asked) >= 2 else None
+        return "it forks" if next(asked) >= 2 and _processes_in(tmp_path) else None
 
-    before = _processes()
-    started = time.monotonic()
     outcome, _ = run("python", code, should_stop=should_stop, grace=0.2)
-    assert time.monotonic() - started < 8
     assert (outcome.error_code, outcome.leftovers) == (ErrorCode.TERMINATED, 0)
     assert outcome.message == "Stopped: it forks."
     # Nothing is left, and nothing keeps on coming.
-    wait_for(lambda: _processes() <= before + 10, 2)
+    assert _processes_in(tmp_path) == 0
 
 
-def _processes() -> int:
-    return sum(folder.name.isdigit() for folder in Path("/proc").iterdir())
+def _processes_in(folder: Path) -> int:
+    found = 0
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # it ended, or is none of ours
+            found += process.name.isdigit() and (process / "cwd").readlink() == folder
+    return found
 
 
 def test_the_processes_below_a_killed_shell_have_time_to_end(run: Run, tmp_path: Path) -> None:
@@ -162,7 +167,6 @@ wait
 def test_a_time_limit_ends_a_task(run: Run) -> None:
     outcome, log = run("shell", "echo begun; sleep 1000", timeout=0.2)
     assert outcome.error_code == ErrorCode.TIMEOUT
-    assert outcome.duration < 5
     assert log == "begun\n[tidemill] Stopped after 0.2 s, its time limit.\n"
 
 
@@ -241,7 +245,8 @@ def test_many_threads_start_tasks_and_no_descriptor_leaks(run: Run) -> None:
     with ThreadPoolExecutor(16) as pool:
         results = list(pool.map(one, range(50)))
     assert results == [(True, f"{number}\n") for number in range(50)]
-    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    # Others than ours may have been closed meanwhile.
+    assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
 
 
 def _print(number: int) -> str:
@@ -249,14 +254,12 @@ def _print(number: int) -> str:
 
 
 def test_a_shell_task_starts_no_interpreter(run: Run) -> None:
-    """The spawner makes the process itself, and it costs milliseconds."""
-    run("shell", "true")
-    durations = []
-    for _ in range(20):
-        outcome, log = run("shell", "tr '\\0' ' ' < /proc/$PPID/cmdline")
-        durations.append(outcome.duration)
+    """The spawner makes the process itself: none that would become the shell, or is between."""
+    look = "tr '\\0' ' ' < /proc/{}/cmdline"
+    outcome, log = run("shell", "; ".join(look.format(pid) for pid in ("$PPID", "$$")))
+    assert outcome.ok
     assert "instances.runners.spawner.spawner" in log  # its parent is the spawner
-    assert sorted(durations)[10] < 0.05  # a few ms; an interpreter alone takes 15
+    assert log.endswith("/bin/sh -e /dev/fd/3 ")
 
 
 def _script(code: str, folder: Path) -> Launch:

@@ -19,7 +19,7 @@ from instances.runners.spawner import client as spawner_client
 from instances.runners.spawner import process_tree
 from instances.runners.spawner.client import SpawnerClient, SpawnerUnavailable
 from tests.instances.runners.processes import unique_seconds, with_argument
-from tests.support.waiting import wait_for
+from tests.support.waiting import takes_less_than, wait_for
 
 _ROOT = Path(__file__).resolve().parents[3]
 # In the group, in a session of its own, and without environment: two processes each.
@@ -79,8 +79,8 @@ def test_kill_9_of_a_worker_leaves_nothing() -> None:
         guardians = [int(pid) for pid in worker.stdout.readline().split()]
         wait_for(lambda: len(with_argument(seconds)) == 6)
         worker.kill()
-        wait_for(lambda: not with_argument(seconds), 2)
-        wait_for(lambda: not any(_runs(pid) for pid in guardians), 2)
+        wait_for(lambda: not with_argument(seconds))
+        wait_for(lambda: not any(_runs(pid) for pid in guardians))
 
 
 @pytest.mark.feature("I4")
@@ -92,7 +92,7 @@ def test_kill_9_of_a_worker_and_everything_below_it_leaves_nothing() -> None:
         wait_for(lambda: len(with_argument(seconds)) == 3)
         for pid in (worker.pid, *guardians):
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not with_argument(seconds), 2)
+        wait_for(lambda: not with_argument(seconds))
 
 
 def _worker(*codes: str) -> subprocess.Popen[str]:
@@ -112,24 +112,28 @@ def _runs(pid: int) -> bool:
 def test_a_task_is_killed_before_its_lease_ends_unless_that_is_renewed(
     own_client: SpawnerClient,
 ) -> None:
-    seconds = unique_seconds()
-    ends = time.time() + 2
-    with (
-        _start(own_client, _TREE.format(seconds), lease_until=ends) as left_alone,
-        _start(own_client, "sleep 3", lease_until=ends) as renewed,
-        _start(own_client, "sleep 3") as without,
-    ):
-        wait_for(lambda: len(with_argument(seconds)) == 3)
-        renewed.renew(time.time() + 60)
-        assert left_alone.wait(10) == ExitStatus(lost=True)
-        assert time.time() < ends
-        assert not with_argument(seconds)
-        assert renewed.wait(10) == without.wait(10) == ExitStatus(exit_code=0)
+    own_client.warm_up()
+
+    def lose_one() -> float:
+        began, seconds = time.time(), unique_seconds()
+        with (
+            _start(own_client, _TREE.format(seconds), lease_until=began + 2) as left_alone,
+            _start(own_client, "sleep 3", lease_until=began + 2) as renewed,
+            _start(own_client, "sleep 3") as without,
+        ):
+            renewed.renew(time.time() + 60)
+            assert left_alone.wait(60) == ExitStatus(lost=True)
+            took = time.time() - began
+            assert not with_argument(seconds)
+            assert renewed.wait(60) == without.wait(60) == ExitStatus(exit_code=0)
+        return took
+
+    assert takes_less_than(2, lose_one)
 
 
 def test_a_task_whose_lease_has_ended_does_not_run(own_client: SpawnerClient) -> None:
     with _start(own_client, "sleep 10", lease_until=time.time() - 1) as running:
-        assert running.wait(5) == ExitStatus(lost=True)
+        assert running.wait(60) == ExitStatus(lost=True)
 
 
 @pytest.mark.parametrize("victims", [("spawner",), ("guardian",), ("guardian", "spawner")])
@@ -143,12 +147,12 @@ def test_kill_9_of_a_spawner_leaves_nothing_and_reports_its_tasks_lost(
         pids = {"guardian": guardian, "spawner": _spawner_of(guardian)}
         for victim in victims:
             os.kill(pids[victim], signal.SIGKILL)
-        assert running.wait(10) == ExitStatus(lost=True)
+        assert running.wait(60) == ExitStatus(lost=True)
         # Dead before it is reported, not soon after.
         assert with_argument(seconds) == set()
     # The next start has a new spawner.
     with _start(own_client, "exit 7") as running:
-        assert running.wait(10) == ExitStatus(exit_code=7)
+        assert running.wait(60) == ExitStatus(exit_code=7)
     assert own_client.spawner_pids()[""] != guardian
 
 
@@ -158,7 +162,7 @@ def test_closing_the_client_kills_what_runs(own_client: SpawnerClient) -> None:
     wait_for(lambda: len(with_argument(seconds)) == 3)
     own_client.close()
     assert with_argument(seconds) == set()
-    assert running.wait(5) == ExitStatus(lost=True)
+    assert running.wait(60) == ExitStatus(lost=True)
     running.close()
     with pytest.raises(SpawnerUnavailable):
         _start(own_client, "true")
@@ -168,7 +172,7 @@ def test_letting_go_of_a_running_process_kills_it(own_client: SpawnerClient) -> 
     seconds = unique_seconds()
     with _start(own_client, _TREE.format(seconds)):
         wait_for(lambda: len(with_argument(seconds)) == 3)
-    wait_for(lambda: not with_argument(seconds), 2)
+    wait_for(lambda: not with_argument(seconds))
 
 
 def test_a_task_kills_only_its_own_processes(own_client: SpawnerClient) -> None:
@@ -179,7 +183,7 @@ def test_a_task_kills_only_its_own_processes(own_client: SpawnerClient) -> None:
     ):
         wait_for(lambda: len(with_argument(first) | with_argument(second)) == 6)
         one.kill(grace=0)
-        assert one.wait(5) == ExitStatus(signal=signal.SIGKILL)
+        assert one.wait(60) == ExitStatus(signal=signal.SIGKILL)
         assert with_argument(first) == set()
         assert len(with_argument(second)) == 3
         assert other.wait(0) is None
@@ -191,18 +195,18 @@ def test_a_fork_has_no_spawner_of_its_parents(own_client: SpawnerClient) -> None
     if pid == 0:
         inherited = own_client.spawner_pids()
         with _start(own_client, "exit 5") as running:
-            status = running.wait(10)
+            status = running.wait(60)
         own_client.close()
         os._exit(0 if not inherited and status == ExitStatus(exit_code=5) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     # The parent's spawner has not noticed anything.
     with _start(own_client, "exit 6") as running:
-        assert running.wait(10) == ExitStatus(exit_code=6)
+        assert running.wait(60) == ExitStatus(exit_code=6)
 
 
 def test_a_task_has_no_descriptor_but_its_own(own_client: SpawnerClient) -> None:
     with _start(own_client, "sleep 1000"), _start(own_client, "ls /proc/self/fd") as running:
-        assert running.wait(10) == ExitStatus(exit_code=0)
+        assert running.wait(60) == ExitStatus(exit_code=0)
         # Its input, outputs and script; the last is the folder that ls itself opened.
         assert os.read(running.stdout_fd, 1000).split() == [b"0", b"1", b"2", b"3", b"4"]
 
@@ -213,7 +217,7 @@ def test_a_target_that_cannot_be_imported_fails_its_task_only(own_client: Spawne
     )
     for _ in range(2):
         with own_client.start(launch) as running:
-            assert running.wait(10) == ExitStatus(exit_code=70)
+            assert running.wait(60) == ExitStatus(exit_code=70)
             assert b"No module named 'no_such_module'" in os.read(running.stdout_fd, 10_000)
 
 
@@ -224,7 +228,7 @@ def test_a_task_may_have_fewer_descriptors_than_the_spawner_uses(
         for _ in range(40):
             stack.enter_context(_start(own_client, "sleep 1000"))
         few = stack.enter_context(_start(own_client, "ulimit -n", Limits(open_files=20)))
-        assert few.wait(10) == ExitStatus(exit_code=0)
+        assert few.wait(60) == ExitStatus(exit_code=0)
         assert os.read(few.stdout_fd, 100) == b"20\n"
 
 
@@ -234,13 +238,13 @@ def test_a_spawner_without_free_descriptors_refuses_a_start_and_lives_on(
     own_client.warm_up()
     spawner = _spawner_of(own_client.spawner_pids()[""])
     with _start(own_client, "true") as running:
-        running.wait(10)  # it is up, and has raised its own limit
+        running.wait(60)  # it is up, and has raised its own limit
     _, hard = resource.prlimit(spawner, resource.RLIMIT_NOFILE)
     used = len(list(Path(f"/proc/{spawner}/fd").iterdir()))
     resource.prlimit(spawner, resource.RLIMIT_NOFILE, (used + 3, hard))
     with _start(own_client, "true") as running:
         refused = ExitStatus(start_error="Too many open files", exhausted=True)
-        assert running.wait(10) == refused
+        assert running.wait(60) == refused
     resource.prlimit(spawner, resource.RLIMIT_NOFILE, (hard, hard))
     with _start(own_client, "exit 4") as running:
-        assert running.wait(10) == ExitStatus(exit_code=4)
+        assert running.wait(60) == ExitStatus(exit_code=4)

@@ -60,20 +60,21 @@ def test_a_script_may_use_a_transaction(run: Run, tmp_path: Path) -> None:
 
 def test_a_task_waits_for_another_that_writes_the_same_file(run: Run, tmp_path: Path) -> None:
     config = {"database": str(tmp_path / "x.duckdb")}
-    ready = tmp_path / "ready"
+    ready, go = tmp_path / "ready", tmp_path / "go"
     holder = threading.Thread(
         target=run,
         args=(
             "python",
             f"import duckdb, pathlib, time\nc = duckdb.connect({config['database']!r})\n"
-            f"pathlib.Path({str(ready)!r}).touch()\ntime.sleep(0.3)",
+            f"pathlib.Path({str(ready)!r}).touch()\n"
+            f"while not pathlib.Path({str(go)!r}).exists():\n    time.sleep(0.02)",
         ),
     )
     holder.start()
     wait_for(ready.exists)
     impatient, _ = run("sql", "select 1", config={**config, "lock_wait": 0})
     assert impatient.error_code == ErrorCode.DATA_SOURCE_ERROR
-    outcome, log = run("sql", "select 1", config=config)
+    outcome, log = run("sql", "select 1", config=config, heard=lambda text: go.touch())
     holder.join()
     assert outcome.ok
     assert log.startswith("Another process has the database open")

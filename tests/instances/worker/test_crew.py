@@ -244,7 +244,7 @@ def test_a_nudge_wakes_it_and_draining_waits_for_what_runs(
     go_on = threading.Event()
 
     def run(attempt: Attempt, life: Life) -> Result:
-        go_on.wait(20)
+        go_on.wait(60)
         return Result(attempt.execution_id)
 
     monkeypatch.setattr("instances.worker.crew.run", run)
@@ -255,7 +255,7 @@ def test_a_nudge_wakes_it_and_draining_waits_for_what_runs(
     wait_for(lambda: states_of([first]) == [State.RUNNING])
     assert not crew.drain(timeout=0.05)
     go_on.set()
-    assert crew.drain(timeout=20)
+    assert crew.drain(timeout=60)
     assert states_of([first, second]) == [State.SUCCESS, State.WAITING_EXECUTION]
 
 
@@ -264,7 +264,7 @@ def small_crew(live_engine: Engine, life: Life) -> Iterator[Crew]:
     """A crew with room for one, which ends before its database does."""
     crew = Crew(life, room=1)
     yield crew
-    assert crew.drain(timeout=20)
+    assert crew.drain(timeout=60)
 
 
 def test_it_finds_work_that_nobody_told_it_of(
@@ -282,7 +282,7 @@ def test_a_message_to_a_full_crew_is_answered_at_once_and_its_work_taken_later(
     go_on = threading.Event()
 
     def run(attempt: Attempt, life: Life) -> Result:
-        go_on.wait(20)
+        go_on.wait(60)
         return Result(attempt.execution_id)
 
     monkeypatch.setattr("instances.worker.crew.run", run)

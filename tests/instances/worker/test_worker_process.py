@@ -88,7 +88,7 @@ def test_a_life_leaves_nothing_when_it_ends(
         worker.crew.serve([instance.resource_group.queue])
         wait_for(lambda: states_of([instance]) == [State.SUCCESS])
     finally:
-        worker.drain() if ending == "drain" else worker.end(20)
+        worker.drain() if ending == "drain" else worker.end(60)
     wait_for(lambda: set(threading.enumerate()) <= before)
     assert (worker.client.spawner_pids(), announcing.reaches_workers()) == ({}, False)
     launch = Launch(mode=Mode.EXEC, argv=("/bin/true",), environment={}, working_directory=tmp_path)
