@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from django.conf import LazySettings
+from django.conf import LazySettings, settings
 from django.db import connection
 
 from instances.logs.reading import read_log
@@ -219,11 +219,15 @@ sleep 602
 
 
 def marked_processes(execution_id: int) -> list[int]:
-    """Return the living processes of an execution, found by its own scratch folder as HOME."""
+    """Return the living processes of an execution, found by its own scratch folder as HOME.
+
+    The whole of it: tests beside this one have executions of that number too.
+    """
+    home = str(Path(settings.DATA_DIRECTORY) / "work" / f"execution-{execution_id}")
     found = []
     for process in psutil.process_iter():
         try:
-            if f"execution-{execution_id}" in process.environ().get("HOME", ""):
+            if process.environ().get("HOME") == home:
                 found.append(process.pid)
         except psutil.Error:
             continue
