@@ -34,7 +34,7 @@ from projects.ground.fields.forms import (
 from projects.ground.words import gettext_lazy
 from projects.roles import Right
 from workflows.admin.choices import groups_for
-from workflows.admin.draft_fields import config_name
+from workflows.admin.draft_fields import config_name, initial_of
 from workflows.admin.revised import RevisedForm
 from workflows.admin.rows import DependenciesField, ParametersField
 from workflows.choices import CYCLE_CHOICES, CatchUp, Priority
