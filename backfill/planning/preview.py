@@ -80,6 +80,11 @@ class TaskLine:
         """Its cycle as its reader calls it."""
         return cycle_label(self.cycle)
 
+    @property
+    def status_label(self) -> str:
+        """The status as people say it."""
+        return str(TaskStatus(self.status).label)
+
 
 @dataclass(frozen=True, slots=True)
 class CellLine:

@@ -54,6 +54,11 @@ class Blocker:
     scheduled_at: datetime | None = None
     state: str = ""
 
+    @property
+    def state_label(self) -> str:
+        """The state as people say it."""
+        return str(State(self.state).label)
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:

@@ -43,6 +43,7 @@ _GOES_ON = gettext_lazy("counts as done from now on; what waits for it goes on")
             "reason",
             "text",
             gettext_lazy("It stands beside the state and in the operation record."),
+            title=gettext_lazy("Reason"),
             limit=500,
         ),
     ),

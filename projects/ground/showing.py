@@ -69,13 +69,13 @@ def tone_of(value: str) -> str:
     return TONES.get(value, "slate")
 
 
-def badge(value: str, label: str = "", *, title: str = "") -> SafeString:
+def badge(value: str, label: str, *, title: str = "") -> SafeString:
     """Return a coloured label for a state or status."""
     return format_html(
         '<span class="tm-badge tm-tone-{}" title="{}">{}</span>',
         tone_of(str(value)),
         title,
-        label or str(value).replace("_", " ").capitalize(),
+        label,
     )
 
 

@@ -42,7 +42,7 @@ def duration(value: timedelta | float | None) -> str:
 
 
 @register.filter
-def badge(value: str, label: str = "") -> SafeString:
+def badge(value: str, label: str) -> SafeString:
     """Show a state or status in its colour."""
     return showing.badge(value, label)
 
@@ -63,6 +63,12 @@ def tone(value: str) -> str:
 def thousands(value: Any) -> str:
     """Show a whole number as its reader writes it: 10,000."""
     return words.thousands(int(value or 0))
+
+
+@register.filter
+def thing(value: str) -> str:
+    """Show what people call a thing that code and record name in English."""
+    return words.thing(value)
 
 
 @register.filter

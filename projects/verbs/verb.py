@@ -108,13 +108,15 @@ class Noun:
 class Option:
     """Something to say about how a verb is to be done.
 
-    text: at most `limit` characters; empty by default. ids: ids of parts of the object, when it is
-    a single one; without them all of its parts, which the API wants said.
+    title: its label on the page. text: at most `limit` characters; empty by default. ids: ids of
+    parts of the object, when it is a single one; without them all of its parts, which the API wants
+    said.
     """
 
     name: str
     kind: Literal["text", "ids"]
     help: str
+    title: str = ""
     limit: int = 0
     nothing_chosen: str = ""  # what is said when a page lists parts and none is chosen
 

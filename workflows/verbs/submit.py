@@ -112,7 +112,15 @@ _REPLACED = gettext_lazy("its draft, where it differs, becomes the version in fo
         TaskStatus.OFFLINE: gettext_lazy("comes back into operations"),
         TaskStatus.INVALID: _REPLACED,
     },
-    options=(Option("comment", "text", gettext_lazy("A comment on these versions."), limit=256),),
+    options=(
+        Option(
+            "comment",
+            "text",
+            gettext_lazy("A comment on these versions."),
+            title=gettext_lazy("Comment"),
+            limit=256,
+        ),
+    ),
     # The graph first, then the rows in id order: the same for everybody, so no deadlock.
     hold=lock_graph,
     whole=True,
