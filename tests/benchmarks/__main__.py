@@ -33,6 +33,7 @@ MEASURES = {
     "P22": "p22_limited_tasks",
     "P23": "p23_generation",
     "P24": "p24_outage",
+    "P25": "p25_lists",
 }
 
 

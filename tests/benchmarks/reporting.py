@@ -42,7 +42,7 @@ The limits: P1, *bare Celery*, whose task inserts a row and commits, runs `/bin/
 updates the row and commits; P2 and P3, a Celery task that does nothing; P4, COPY of the very rows
 that were made, into the same tables, indexes and foreign keys; P5, making what was previewed;
 P6 and P10, the same rate with empty tables, and alone; P8, one statement written by hand that
-answers what the page shows. P7, P9, P11, P23 and P24 have no limit.
+answers what the page shows. P7, P9, P11 and P23 to P25 have no limit.
 """
 
 
