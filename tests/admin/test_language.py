@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import unfold
 from django.test import Client
 from django.utils import translation
 from django.utils.translation import gettext
 
+from projects.console.unfold_words import WORDS
+from projects.ground.words import thousands
 from tests.admin.browsing import Browser, Page
 from tests.api.world import World
 
@@ -108,3 +112,18 @@ def test_the_api_says_details_in_the_clients_language_and_codes_in_english(db: N
         answer = Client().get("/api/v1/projects/", headers=headers)
         assert answer.status_code == 401
         assert answer.json() == {"code": "not_authenticated", "detail": told, "fields": {}}
+
+
+def test_numbers_follow_the_language() -> None:
+    assert thousands(1_234_567) == "1,234,567"
+    with translation.override("zh-hans"):
+        assert thousands(1_234_567) == "1234567"
+
+
+def test_the_words_taken_over_from_unfold_are_what_it_says() -> None:
+    root = Path(str(unfold.__file__)).parent
+    sources = [*root.rglob("*.html"), *root.rglob("*.py")]
+    # Long texts stand in Python in several pieces.
+    said = re.sub(r"""["']\s+["']""", "", "\n".join(one.read_text() for one in sources))
+    quoted = "[\"']"
+    assert [word for word in WORDS if not re.search(quoted + re.escape(word) + quoted, said)] == []
