@@ -14,11 +14,20 @@ from django.utils import text, translation
 from django.utils.formats import number_format
 from django.utils.functional import lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 gettext_lazy = cast("Callable[[str], str]", translation.gettext_lazy)
 pgettext_lazy = cast("Callable[[str, str], str]", translation.pgettext_lazy)
 format_lazy = cast("Callable[..., str]", text.format_lazy)
+
+
+def gettext_noop(message: str) -> str:
+    """Name a word for the catalogues.
+
+    Django's asks the settings, which may be loading right now: where they then fail, as without a
+    variable that they need, a second look would find empty ones and no fault.
+    """
+    return message
+
 
 # The things that code, API and record name in English.
 _THINGS = frozenset(
