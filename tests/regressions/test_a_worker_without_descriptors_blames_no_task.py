@@ -32,18 +32,20 @@ def run_true(client: SpawnerClient, folder: Path) -> str | None:  # noqa: F811
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM])
+@pytest.mark.parametrize("where", ["spawner.client.os.pipe", "running._make_directory"])
 def test_what_the_worker_has_no_means_for_is_its_loss(
     client: SpawnerClient,  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     number: int,
+    where: str,
 ) -> None:
-    def refuse() -> tuple[int, int]:
+    def refuse(*arguments: object) -> None:
         raise OSError(number, os.strerror(number))
 
     assert run_true(client, tmp_path) is None
     with monkeypatch.context() as patched:
-        patched.setattr("instances.runners.spawner.client.os.pipe", refuse)
+        patched.setattr(f"instances.runners.{where}", refuse)
         assert run_true(client, tmp_path) == ErrorCode.WORKER_EXHAUSTED
     assert run_true(client, tmp_path) is None
 
@@ -99,7 +101,9 @@ def test_a_task_may_open_what_it_could_before_the_worker_raised_its_own_limit(
     client: SpawnerClient,  # noqa: F811
     low_limit: int,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(spawner_client, "_OPEN_FILES", 300)
     written: list[str] = []
     launch = Launch(
         mode=Mode.EXEC,
@@ -110,4 +114,4 @@ def test_a_task_may_open_what_it_could_before_the_worker_raised_its_own_limit(
     collector = LogCollector(lambda sequence, text: written.append(text))
     worker_process.raise_open_files()
     run_launch(launch, client=client, collector=collector)
-    assert "".join(written) == f"{spawner_client._OPEN_FILES}\n"
+    assert "".join(written) == "300\n"

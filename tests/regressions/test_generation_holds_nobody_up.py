@@ -71,11 +71,16 @@ def _and_close(act: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.feature("T11")
+@pytest.mark.parametrize(("instances", "edges"), [(12, 1_000), (1_000, 10)])
 def test_no_part_has_more_instances_or_edges_than_its_bounds(
-    engine: Engine, parts: list[Sequence[NewInstance]], monkeypatch: pytest.MonkeyPatch
+    engine: Engine,
+    parts: list[Sequence[NewInstance]],
+    monkeypatch: pytest.MonkeyPatch,
+    instances: int,
+    edges: int,
 ) -> None:
-    monkeypatch.setattr(fires, "INSTANCES_AT_ONCE", 12)
-    monkeypatch.setattr(fires, "EDGES_AT_ONCE", 10)
+    monkeypatch.setattr(fires, "INSTANCES_AT_ONCE", instances)
+    monkeypatch.setattr(fires, "EDGES_AT_ONCE", edges)
     tasks = make_submitted_tasks(
         {
             "up": HOURLY,
@@ -87,9 +92,9 @@ def test_no_part_has_more_instances_or_edges_than_its_bounds(
     with engine.committing():
         assert generate(now=START + timedelta(hours=30)) == 90
     assert all(planned(task) == hours(*range(1, 31)) for task in tasks.values())
-    assert max(len(rows) for rows in parts) <= 12
+    assert max(len(rows) for rows in parts) <= instances
     # Each of a part's fires has its chain besides.
-    assert max(sum(len(row.edges) for row in rows) for rows in parts) <= 10 + 5
+    assert max(sum(len(row.edges) for row in rows) for rows in parts) <= edges * 3 // 2
     down = Instance.objects.get(task=tasks["down"], scheduled_at=START + timedelta(hours=30))
     assert down.edges.filter(upstream__isnull=False).count() == 3
 
