@@ -86,6 +86,10 @@ class ResourceGroupAdmin(ScopedAdmin):
     def waiting(self, obj: Any) -> str:
         return thousands(obj.queued)
 
+    @display(description=gettext_lazy("Queue"))
+    def queue(self, obj: ResourceGroup) -> str:
+        return obj.queue
+
     @display(description=gettext_lazy("Log retention"))
     def retention(self, obj: ResourceGroup) -> str:
         days = obj.log_retention_days

@@ -91,7 +91,11 @@ class Instance(models.Model):
     # Dry and virtual instances succeed inside the engine and never travel to a worker.
     inline = models.BooleanField(default=False)
     resource_group = models.ForeignKey(
-        ResourceGroup, on_delete=models.PROTECT, related_name="instances", db_index=False
+        ResourceGroup,
+        verbose_name=gettext_lazy("resource group"),
+        on_delete=models.PROTECT,
+        related_name="instances",
+        db_index=False,
     )
     priority = models.PositiveSmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
     # Smaller goes first. 0: periodic. From 1 on: its place in its batch's order, so that periodic

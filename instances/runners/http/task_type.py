@@ -48,6 +48,7 @@ HTTP = TaskType(
     config=(
         Field(
             name="method",
+            label=gettext_lazy("Method"),
             help=gettext_lazy("The request's method."),
             kind=Kind.CHOICE,
             default="GET",
@@ -55,6 +56,7 @@ HTTP = TaskType(
         ),
         Field(
             name="url",
+            label=gettext_lazy("Url"),
             help=gettext_lazy(
                 "The address, parameters filled in: https://api.example.com/d/${bizdate}."
             ),
@@ -64,18 +66,21 @@ HTTP = TaskType(
         ),
         Field(
             name="headers",
+            label=gettext_lazy("Headers"),
             help=gettext_lazy("Header names and values."),
             kind=Kind.TEXTS,
             rule=_header_faults,
         ),
         Field(
             name="body",
+            label=gettext_lazy("Body"),
             help=gettext_lazy("What is sent: a text, or a list or mapping for JSON."),
             kind=Kind.JSON,
             max_length=1_000_000,
         ),
         Field(
             name="expected_status",
+            label=gettext_lazy("Expected status"),
             help=gettext_lazy("The statuses that count as success: 204, 200-299 (the default)."),
             kind=Kind.LIST,
             numbers=True,
@@ -86,6 +91,7 @@ HTTP = TaskType(
         ),
         Field(
             name="timeout",
+            label=gettext_lazy("Timeout"),
             help=gettext_lazy("Seconds until the answer has to be there."),
             kind=Kind.INTEGER,
             default=60,

@@ -15,6 +15,7 @@ PYTHON = TaskType(
     config=(
         Field(
             name="arguments",
+            label=gettext_lazy("Arguments"),
             help=gettext_lazy("What the program finds in sys.argv after its name."),
             kind=Kind.LIST,
         ),

@@ -15,6 +15,7 @@ SHELL = TaskType(
     config=(
         Field(
             name="shell",
+            label=gettext_lazy("Shell"),
             help=gettext_lazy("The program that reads the script."),
             kind=Kind.CHOICE,
             default="/bin/sh",
@@ -22,6 +23,7 @@ SHELL = TaskType(
         ),
         Field(
             name="stop_on_error",
+            label=gettext_lazy("Stop on error"),
             help=gettext_lazy("Whether the script ends at the first command that fails."),
             kind=Kind.BOOLEAN,
             default=True,

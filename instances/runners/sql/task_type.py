@@ -15,18 +15,21 @@ SQL = TaskType(
     config=(
         Field(
             name="data_source",
+            label=gettext_lazy("Data source"),
             help=gettext_lazy("A data source of the project; empty: DuckDB."),
             kind=Kind.DATA_SOURCE,
             max_length=64,
         ),
         Field(
             name="database",
+            label=gettext_lazy("Database"),
             help=gettext_lazy("The DuckDB database file; empty: in memory, gone after the task."),
             max_length=1000,
             not_with="data_source",
         ),
         Field(
             name="rows",
+            label=gettext_lazy("Rows"),
             help=gettext_lazy("Rows of the last result that go to the log."),
             kind=Kind.INTEGER,
             default=20,
@@ -34,6 +37,7 @@ SQL = TaskType(
         ),
         Field(
             name="lock_wait",
+            label=gettext_lazy("Lock wait"),
             help=gettext_lazy("Seconds to wait while another task writes the DuckDB file."),
             kind=Kind.INTEGER,
             default=60,
