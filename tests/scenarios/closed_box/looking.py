@@ -31,8 +31,11 @@ _NOISE = re.compile(
     r'name="csrfmiddlewaretoken" value="\w+"|nonce="[^"]*"|X-CSRFToken[^}]*'
     r"|\bw=[\w-]{8}"
 )
-# Numbers that rows made on the way get; sequences go on.
-_NUMBERS = re.compile(r'"(id|operation|batch)":\d+|patch_\d+_\d+')
+# Numbers that rows made on the way get; sequences go on. A plan's name of its own is of the second,
+# and its revision is of its name.
+_NUMBERS = re.compile(
+    r'"(id|operation|batch)":\d+|patch_\d+_\d+|(?<="result":"pending",)"revision":"\w+"'
+)
 # Addresses that are not asked, and why.
 LEFT_ALONE = {
     "logout": "ends the session",
