@@ -46,10 +46,10 @@ class OperationAdmin(ReadOnlyAdmin):
         "created_until": gettext_lazy("Until"),
     }
     filter_choices = {"project": project_choices}
-    list_display = ("id", "created", "what", "who", "project", "number", "options_text")
-    list_display_links = ("id", "what")
+    list_display = ("number_shown", "created", "what", "who", "project", "number", "options_text")
+    list_display_links = ("number_shown", "what")
     list_select_related = ("actor", "project")
-    sortable_by = ("id",)
+    sortable_by = ("number_shown",)
     phone_columns = ("created", "what", "who", "number")
     empty_text = gettext_lazy("Nobody has changed anything yet.")
 
@@ -77,6 +77,10 @@ class OperationAdmin(ReadOnlyAdmin):
     def options_text(self, obj: Operation) -> str:
         text = ", ".join(f"{key}: {_short(value)}" for key, value in obj.options.items())
         return text if len(text) <= 80 else f"{text[:79]}…"
+
+    @display(description=gettext_lazy("ID"), ordering="id")
+    def number_shown(self, obj: Operation) -> int:
+        return obj.pk
 
     @display(description=gettext_lazy("When"), ordering="id")
     def created(self, obj: Operation) -> SafeString:

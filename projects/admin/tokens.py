@@ -27,7 +27,7 @@ class TokenAdmin(ReadOnlyAdmin):
     """Tokens that have not expired. They are made by logging in to the API."""
 
     project_path = None
-    list_display = ("name", "user", "made", "expires")
+    list_display = ("name", "whose", "made", "expires")
     list_display_links = None
     list_select_related = ("user",)
     ordering = ("user__username", "-created")
@@ -42,6 +42,10 @@ class TokenAdmin(ReadOnlyAdmin):
     @display(description=gettext_lazy("Token"))
     def name(self, obj: Any) -> str:
         return obj.name
+
+    @display(description=gettext_lazy("User"), ordering="user__username")
+    def whose(self, obj: AuthToken) -> str:
+        return obj.user.get_username()
 
     @display(description=gettext_lazy("Made"), ordering="created")
     def made(self, obj: AuthToken) -> SafeString:

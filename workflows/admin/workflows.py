@@ -149,7 +149,7 @@ class WorkflowAdmin(VerbPages):
     fields = ("project", "name", "folder", "description", "time_zone", "owners")
     list_display = (
         "name",
-        "id",
+        "number_shown",
         "project",
         "folder_shown",
         "owners_shown",
@@ -199,6 +199,10 @@ class WorkflowAdmin(VerbPages):
         return own + super().get_urls()
 
     # --- list ----------------------------------------------------------------------------------
+
+    @display(description=gettext_lazy("ID"), ordering="pk")
+    def number_shown(self, obj: Workflow) -> int:
+        return obj.pk
 
     @display(description=gettext_lazy("Folder"), ordering="folder__path")
     def folder_shown(self, obj: Workflow) -> str | SafeString:
