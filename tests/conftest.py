@@ -6,11 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
+from django.utils import translation
 from hypothesis import HealthCheck, settings
-
-from tests.support.flushing import quick_flush
 
 # feature or item → test → outcome; a test that fails in setup, call or teardown has failed.
 _RESULTS = pytest.StashKey[dict[str, dict[str, str]]]()
@@ -60,10 +61,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group or str(item.path)))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _flush_quickly() -> Iterator[None]:
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The database of pytest-django: quickly emptied, and ended though a session was left behind.
+
+    As one is whose process was killed, or whose connection fell silent.
+    """
+    from django.db import connection
+
+    from tests.support.flushing import quick_flush
+
     with quick_flush():
         yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@pytest.fixture(autouse=True)
+def _no_language() -> Iterator[None]:
+    """A request of a test client leaves its language to the thread: not to the next test."""
+    yield
+    if django_settings.configured:
+        translation.deactivate()
 
 
 class _Order:

@@ -135,31 +135,35 @@ def live_executions(group_id: int) -> list[int]:
 
 
 _COLUMNS = f"""i.id, i.task_id, i.priority * -1, i.sort_key, i.scheduled_at,
-        t.max_parallel IS NOT NULL, {MAY_START}
-    FROM instances_instance i JOIN workflows_task t ON t.id = i.task_id
+        t.max_parallel IS NOT NULL, {MAY_START}"""
+_JOINED = """i JOIN workflows_task t ON t.id = i.task_id
     LEFT JOIN instances_batch b ON b.id = i.batch_id"""
 _IN_LIST = """i.resource_group_id = %(group)s AND i.state = 'WAITING_EXECUTION'
             AND i.dispatched_at IS NULL AND NOT i.limited"""
 
 # What is left of the remembered ones, and what became ready since. With it the oldest transaction
 # that is under way now, and whether something is ready of a task with a limit of its own.
+# Step by step, each by one index: it is planned once for all numbers of them, and where it expects
+# many the planner would rather read the table, for what EXISTS asks as well.
 _KNOWN = f"""
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, EXISTS (
-        SELECT FROM instances_instance l WHERE l.resource_group_id = %(group)s
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, (
+        SELECT true FROM instances_instance l WHERE l.resource_group_id = %(group)s
             AND l.state = 'WAITING_EXECUTION' AND l.dispatched_at IS NULL AND l.limited
-    ), known.* FROM (SELECT) now
+        ORDER BY l.task_id, l.priority * -1 LIMIT 1
+    ) IS TRUE, known.* FROM (SELECT) now
     LEFT JOIN (
-        SELECT {_COLUMNS}
-        WHERE {_IN_LIST} AND i.id IN (
-            SELECT unnest(%(ids)s::bigint[])
+        SELECT {_COLUMNS} FROM (
+            SELECT unnest(%(ids)s::bigint[]) AS id
             UNION
             SELECT i.id FROM instances_instance i WHERE {_IN_LIST} AND i.ready_xid > 0
                 AND i.ready_xid >= %(since)s AND i.ready_xid < {_NO_TRANSACTION}
-        )
+        ) listed CROSS JOIN LATERAL (
+            SELECT i.* FROM instances_instance i WHERE i.id = listed.id AND {_IN_LIST} OFFSET 0
+        ) {_JOINED}
         ORDER BY {ORDER}
     ) known ON true"""
 _AFTER = f"""
-    SELECT {_COLUMNS} WHERE {_IN_LIST} AND i.sort_key >= 0
+    SELECT {_COLUMNS} FROM instances_instance {_JOINED} WHERE {_IN_LIST} AND i.sort_key >= 0
         AND ({ORDER}) > (%(urgency)s, %(key)s, %(at)s, %(id)s)
     ORDER BY {ORDER} LIMIT %(most)s"""
 

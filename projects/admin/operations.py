@@ -25,7 +25,7 @@ from projects.ground.showing import when
 from projects.ground.words import gettext_lazy, thousands
 from projects.models import Operation
 from projects.verbs.background import cancel, may_cancel
-from projects.verbs.catalogue import find_recorded
+from projects.verbs.catalogue import all_nouns, find_recorded
 from projects.verbs.recording import seen_objects, seen_operations
 
 OBJECTS_PER_PAGE = 100
@@ -161,8 +161,15 @@ def spell_verb(verb: str) -> str:
     spelled = declared.title if declared else _ACTIONS.get(action, _in_words(action))
     if not noun:
         return str(spelled)
-    objects = _OBJECTS.get(noun, _in_words(noun).lower())
+    objects = _OBJECTS.get(noun) or _models().get(noun) or _in_words(noun).lower()
     return _("{verb} · {objects}").format(verb=spelled, objects=objects)
+
+
+def _models() -> dict[str, str]:
+    """What upper apps' objects are called together, by their name in records."""
+    found = {f"{model._meta.model_name}s": model for model in admin.site._registry}
+    found |= {noun.record: noun.model for noun in all_nouns() if noun.record}
+    return {name: str(model._meta.verbose_name_plural) for name, model in found.items()}
 
 
 def _in_words(name: str) -> str:
@@ -190,17 +197,12 @@ _ACTIONS = {
     "update": gettext_lazy("Update"),
 }
 _OBJECTS = {
-    "backfill": gettext_lazy("backfill"),
     "data_sources": gettext_lazy("data sources"),
-    "folders": gettext_lazy("folders"),
-    "instances": gettext_lazy("instances"),
     "members": gettext_lazy("members"),
     "projects": gettext_lazy("projects"),
     "resource_groups": gettext_lazy("resource groups"),
-    "tasks": gettext_lazy("tasks"),
     "tokens": gettext_lazy("tokens"),
     "users": gettext_lazy("users"),
-    "workflows": gettext_lazy("workflows"),
 }
 
 
