@@ -13,6 +13,7 @@ from instances.states import State
 from projects.access import projects_with
 from projects.filters import UsersFilter
 from projects.ground.filter_fields import (
+    ISO_DATE,
     CheckedFilterSet,
     ChoicesFilter,
     IdsFilter,
@@ -35,8 +36,12 @@ class PlanFilter(CheckedFilterSet):
     created_by = UsersFilter(field_name="created_by__username")
     created_from = InstantFilter(field_name="created_at", lookup_expr="gte")
     created_until = InstantFilter(field_name="created_at", lookup_expr="lt")
-    data_date_from = DateFilter(field_name="last_data_date", lookup_expr="gte")
-    data_date_until = DateFilter(field_name="first_data_date", lookup_expr="lte")
+    data_date_from = DateFilter(
+        field_name="last_data_date", lookup_expr="gte", input_formats=[ISO_DATE]
+    )
+    data_date_until = DateFilter(
+        field_name="first_data_date", lookup_expr="lte", input_formats=[ISO_DATE]
+    )
 
     class Meta:
         model = Plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -61,7 +62,7 @@ def _hint(group: Sequence[DayLine]) -> str:
         "Data date {date}: {count} instances", "Data date {date}: {count} instances", total
     ).format(date=first, count=thousands(total))
     if len(group) > 1:
-        mean = f"{total / len(group):,.1f}".removesuffix(".0")
+        mean = number_format(round(total / len(group), 1), force_grouping=True).removesuffix(".0")
         several = _("Data dates {first} – {last}: {mean} instances a day, {count} in {days} days")
         count = thousands(total)
         text = several.format(first=first, last=last, mean=mean, count=count, days=len(group))

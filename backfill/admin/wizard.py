@@ -153,8 +153,11 @@ def _save(
             return submit_plans.one(actor=request.user, pk=saved.pk) if submit else saved
     except Outdated as refusal:
         wanted.revision = refusal.revision  # who has seen what differs may save all the same
+        # Told on the last step, where it is saved: on several, no one would show all that differs.
         wanted.refuse("", refusal.spoken)
-        _note(wanted, refusal)
+        for name, lines in refusal.fields.items():
+            for line in lines:
+                wanted.refuse("", f"{name}: {line}")
     except Refusal as refusal:
         _note(wanted, refusal)
     return None

@@ -24,7 +24,7 @@ from instances.models import Instance
 from instances.states import State
 from projects.access import sight
 from projects.ground.closed_box import Sight
-from projects.ground.filter_fields import IdsField
+from projects.ground.filter_fields import ISO_DATE, IdsField
 from projects.rest.filtering import refuse_blanks
 from projects.rest.keyset import CURSOR
 from projects.rest.pagination import read_page_size
@@ -38,8 +38,8 @@ class CellForm(forms.Form):
     task = IdsField(required=False)
     state = forms.MultipleChoiceField(choices=State.choices, required=False)
     skip = forms.MultipleChoiceField(choices=SkipReason.choices, required=False)
-    data_date_from = forms.DateField(required=False)
-    data_date_until = forms.DateField(required=False)
+    data_date_from = forms.DateField(required=False, input_formats=[ISO_DATE])
+    data_date_until = forms.DateField(required=False, input_formats=[ISO_DATE])
 
 
 def cells_page(plan: Plan, request: Request) -> dict[str, Any]:

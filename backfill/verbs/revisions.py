@@ -34,6 +34,8 @@ def check_revision(
         for name, value in sent.items()
         if value != saved.get(name)
     ]
+    if not differences:
+        return  # what was sent is saved already
     raise Outdated(present, fields={one.field: one.lines for one in differences})
 
 

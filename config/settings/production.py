@@ -36,6 +36,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = broker.bounded(CELERY_BROKER_URL)
 HTTPS = env.bool("HTTPS", True)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
+LANGUAGE_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 # Probes and scrapers come straight to the process, not through the proxy that speaks TLS.
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]

@@ -52,16 +52,26 @@ def reaches_workers() -> bool:
 class Desk:
     """What the worker in a thread takes itself, without a message, and what it has taken.
 
-    room: says how many more it can take. claimed: executions that are its own by now, asked for at
-    `since` or later. looked: it has claimed all that there was, or as many as it has room for.
+    room: says how many more it can take. adopt: tells it of executions that are its own by now,
+    asked for at a time or later; `claimed` has all of them, asked for at `since` or later. looked:
+    it has claimed all that there was, or as many as it has room for, and nothing was kept for it
+    since.
     """
 
-    def __init__(self, queues: Collection[str], room: Callable[[], int], worker: str) -> None:
+    def __init__(
+        self,
+        queues: Collection[str],
+        *,
+        worker: str,
+        room: Callable[[], int],
+        adopt: Callable[[list[int], datetime], None],
+    ) -> None:
         self.queues = queues
         self.claimed: list[int] = []
-        self.since: datetime | None = None
+        self.since = clock.now()
         self.looked = False
-        self._room, self._worker = room, worker
+        self._worker, self._room, self._adopt = worker, room, adopt
+        self._kept = 0
 
     def claim(self) -> list[int]:
         """Claim in the transaction that sent some: one commit less until they run.
@@ -69,7 +79,7 @@ class Desk:
         Of all its queues, the oldest first, as the worker does by itself: none waits behind those
         of another group.
         """
-        room = self._room() - len(self.claimed)
+        room = self._room()
         if room <= 0:
             return []
         now = clock.now()
@@ -84,9 +94,22 @@ class Desk:
         return claimed
 
     def _note(self, claimed: list[int], now: datetime) -> None:
+        if not self.claimed:
+            self.since = now
         self.claimed += claimed
-        self.since = self.since or now
-        self.looked = True
+        self.looked, self._kept = True, 0
+        self._adopt(claimed, now)
+
+    def keep(self, queue: str) -> bool:
+        """Whether the worker has room for one of the queue: it claims it as it does any other.
+
+        Should it die before, rescue announces it.
+        """
+        if queue not in self.queues or self._kept >= self._room():
+            return False
+        self._kept += 1
+        self.looked = False
+        return True
 
 
 class _Thread(threading.local):
@@ -97,11 +120,11 @@ _thread = _Thread()
 
 
 @contextmanager
-def taking(queues: Collection[str], room: Callable[[], int], worker: str) -> Iterator[Desk]:
-    """In the block, let what is sent to the queues be claimed by the worker that is right here."""
-    _thread.desk = desk = Desk(queues, room, worker)
+def taking(desk: Desk) -> Iterator[None]:
+    """In the block, leave what is sent to the desk's worker, as long as that has room."""
+    _thread.desk = desk
     try:
-        yield desk
+        yield
     finally:
         _thread.desk = None
 
@@ -119,7 +142,8 @@ def announce(executions: Iterable[tuple[int, str]]) -> None:
     the work by themselves. For a while it is left alone: each try may take seconds, and those who
     dispatch have better things to do. A message that is as old as the next one is of no use.
     """
-    listed = list(executions)
+    desk = _thread.desk
+    listed = [(pk, queue) for pk, queue in executions if desk is None or not desk.keep(queue)]
     if not listed or time.monotonic() < _rest_until:
         return
     try:

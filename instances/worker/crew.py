@@ -18,13 +18,13 @@ from datetime import datetime
 from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
 from django.db import connection
 
-from instances.engine.announcing import taking
+from instances.engine.announcing import Desk, taking
 from instances.engine.completion import Result, complete, complete_in_parts
 from instances.engine.rescue import given_back
 from instances.error_codes import ErrorCode
@@ -70,6 +70,7 @@ class Crew:
         self._room = room
         self._inbox: SimpleQueue[Result | None] = SimpleQueue()
         self._running: set[int] = set()
+        self._ending: set[int] = set()  # of those: reported in what is being committed
         # Those that wait for a thread: whoever takes one out, its thread or the crew, has it.
         self._handed: dict[int, Attempt] = {}
         self._rests_until = 0.0
@@ -180,26 +181,30 @@ class Crew:
             self._rests_until = time.monotonic() + settings.EXHAUSTED_REST_SECONDS
         # One that was closed by somebody else is no business of ours any more.
         ours = [one for one in results if self._pulse.stop_of(one.execution_id) is not Stop.FENCED]
-        room = partial(self._room_without, len(results))
-        with taking(list(self.queues), room, self._pulse.worker) as desk:
-            try:
+        desk = Desk(
+            list(self.queues),
+            worker=self._pulse.worker,
+            room=lambda: self._room_without(len(self._ending)),
+            adopt=self._adopt,
+        )
+        try:
+            with taking(desk):
                 held = self._complete(ours)
-                if held:  # by somebody for long: they are reported later, and live until then
-                    logger.warning("results_held", executions=[one.execution_id for one in held])
-                    ids.difference_update(result.execution_id for result in held)
-                    self._held += held
-                    self._held_seconds = min(
-                        2 * self._held_seconds or HELD_FIRST_SECONDS, HELD_AGAIN_SECONDS
-                    )
-                    again = self._held_seconds * random.uniform(0.2, 1)
-                    self._held_until = time.monotonic() + again
-                elif not self._held:
-                    self._held_seconds = 0.0
-            finally:
-                self._running.difference_update(ids)
-                self._pulse.unwatch(ids)
-                if desk.since is not None:
-                    self._start(desk.claimed, since=desk.since)
+            if held:  # by somebody for long: they are reported later, and live until then
+                logger.warning("results_held", executions=[one.execution_id for one in held])
+                ids.difference_update(result.execution_id for result in held)
+                self._held += held
+                self._held_seconds = min(
+                    2 * self._held_seconds or HELD_FIRST_SECONDS, HELD_AGAIN_SECONDS
+                )
+                self._held_until = time.monotonic() + self._held_seconds * random.uniform(0.2, 1)
+            elif not self._held:
+                self._held_seconds = 0.0
+        finally:
+            self._ending.clear()
+            self._running.difference_update(ids)
+            self._pulse.unwatch(ids)
+            self._start(desk.claimed, since=desk.since)
         for result in results:
             if result.log_bytes >= COMPRESS_FROM_BYTES:
                 with suppress(MemoryError):  # it stays as it is
@@ -218,7 +223,7 @@ class Crew:
         try:
             return self._insist(
                 lambda: complete_in_parts(
-                    complete,
+                    self._complete_part,
                     results,
                     seconds=PARTS_SECONDS,
                     now=clock.now(),
@@ -235,6 +240,16 @@ class Crew:
                 return self._complete([_not_noted(results[0].execution_id)])
             return []
 
+    def _complete_part(self, results: list[Result], **options: Any) -> list[int]:
+        """Complete executions; what that sets going may have the room that they leave."""
+        ids = {result.execution_id for result in results}
+        self._ending |= ids
+        try:
+            return complete(results, **options)
+        except BaseException:
+            self._ending -= ids
+            raise
+
     def _take(self) -> None:
         """Claim and start as many as there is room for."""
         room = self._open_room
@@ -243,15 +258,20 @@ class Crew:
         ids, since = self._insist(lambda: self._claim(room), unless=self._draining)
         self._start(ids, since=since)
 
+    def _adopt(self, ids: list[int], since: datetime) -> None:
+        """Renew executions from now on that were claimed at `since` or later."""
+        self._pulse.watch(ids, since=since)
+        self._running.update(ids)
+
     def _start(self, ids: list[int], *, since: datetime) -> None:
         """Start executions that were claimed at `since` or later."""
         if not ids:
             return
         self._look_seconds = LOOK_SECONDS
-        self._running.update(ids)
         left = set(ids)
         try:
-            self._pulse.watch(ids, since=since)
+            if new := [pk for pk in ids if pk not in self._running]:
+                self._adopt(new, since)
             for attempt in self._begin(ids):
                 self._hand(attempt)
                 left.discard(attempt.execution_id)

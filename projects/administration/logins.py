@@ -101,7 +101,7 @@ def login_failed(username: str, request: Any) -> None:
         user.pk if user else 0,
         ok=False,
         code="login_failed",
-        label=user.get_username() if user else _("an unknown name"),
+        label=user.get_username() if user else "an unknown name",
     )
     record(
         actor=None,

@@ -92,6 +92,9 @@ class NamesField(forms.Field):
 
 
 # Of some names those that there are, for a user; for None, the system, of all.
+# A date as machines write it, whatever the language of who asks.
+ISO_DATE = "%Y-%m-%d"
+
 Known = Callable[[Any, Sequence[str]], Collection[str]]
 
 
@@ -112,7 +115,10 @@ class NamesFilter(Filter):
     def unknown(self, rows: QuerySet, names: Sequence[str], user: Any) -> list[str]:
         """Return those of the names that nobody has heard of."""
         missing = sorted(set(names) - set(self.known(user, names)))
-        return [name for name in missing if not self.filter(rows, [name]).exists()]
+        if not missing or self.method:  # a column of its own nobody knows: one by one
+            return [name for name in missing if not self.filter(rows, [name]).exists()]
+        listed = self.filter(rows, missing).order_by().values_list(self.field_name, flat=True)
+        return sorted(set(missing) - set(listed.distinct()))
 
     def filter(self, qs: QuerySet, value: list[str]) -> QuerySet:
         return qs.filter(**{f"{self.field_name}__in": value}) if value else qs

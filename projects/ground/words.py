@@ -51,6 +51,7 @@ _THINGS = frozenset(
         gettext_noop("user"),
         gettext_noop("verb"),
         gettext_noop("version"),
+        gettext_noop("worker"),
         gettext_noop("workflow"),
     )
 )

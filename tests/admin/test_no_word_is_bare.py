@@ -86,6 +86,7 @@ LISTS = (
 
 
 @pytest.mark.feature("U10")
+@pytest.mark.item("U10.3")
 def test_pages_say_nothing_that_no_catalogue_has(
     world: World, root: Browser, brackets: None
 ) -> None:

@@ -187,6 +187,7 @@ NO_WORDS: dict[str, str] = {
     "i.priority * -1, i.sort_key, i.scheduled_at, i.id": "SQL",
     '{cycle: day, at: "02:30"}': "YAML",
     "Send it with a change: 409 when somebody else was faster.": "the API's description",
+    "an unknown name": "stored",
     "an operator": "stored with an instance: who terminated it",
     "execution {}": "the admin does not show it",
 }
@@ -233,6 +234,8 @@ def test_every_sentence_of_the_templates_is_in_the_catalogue() -> None:
             for text in words
             if re.search("[A-Za-z]{2}", re.sub("&[a-z]+;", "", text)) and "yyyy" not in text
         ]
+        # A call stands in a tag: anywhere else it would be shown as it is.
+        found += [f"{path.relative_to(ROOT)}: _(" for text in bare.split("\n") if "_(" in text]
     assert found == []
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.feature("I10", "P3")
 
 WORDS = {
     "data source": "數",
-    "backfill": "補",
+    "backfill plans": "補",
     "Submit": "交",
     "There is no such task in your projects.": "無",
     "{verb} · {objects}": "{objects}:{verb}",

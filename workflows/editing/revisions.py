@@ -61,6 +61,8 @@ def check_revision(
     if isinstance(edited, Task) and "draft" in sent:
         present_draft = cover_for(actor, [edited.pk]).covered(edited.pk, edited.draft)
         differences += diff(present_draft, _normal(edited, sent["draft"]))
+    if not differences:
+        return  # what was sent is saved already
     raise Outdated(present, fields={one.field: one.lines for one in differences})
 
 

@@ -142,6 +142,32 @@ def test_a_chain_leaves_room_for_what_was_sent_before_it(
     assert ended == [up.pk, waiting.pk, down.pk]
 
 
+def test_what_it_has_room_for_needs_no_message_in_a_full_group_either(
+    live_engine: Engine, instant: None, life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[int] = []
+    monkeypatch.setattr("instances.engine.dispatch.announce", announcing.announce)
+    monkeypatch.setattr(
+        "instances.engine.announcing.current_app.send_task",
+        lambda name, arguments, **options: published.append(arguments[0]),
+    )
+    mine, full = make_resource_group(), make_resource_group(slots=1)
+    up, down = make_chain(resource_group=mine.name)
+    backlog = make_submitted_task(resource_group=full.name)
+    instances = live_engine.make(
+        new_instance(up),
+        new_instance(down, waits_for=[(up, 0)]),
+        *[new_instance(backlog, day=day) for day in range(3)],
+    )
+    first = list(published)
+    crew = Crew(life, room=4)
+    crew.queues.add(full.queue)
+    crew.work(mine.queue)
+    assert set(states_of(instances)) == {State.SUCCESS}
+    assert len(first) == 2
+    assert published == first
+
+
 def test_it_leaves_the_work_of_other_groups_alone(
     live_engine: Engine, instant: None, life: Life
 ) -> None:
