@@ -1,4 +1,7 @@
-"""Lists by state, and queues of groups, say what the conditions of their indexes say."""
+"""Lists by state, and queues of groups, say what the conditions of their indexes say.
+
+Which index is read the planner decides, by sizes that no test has; without its condition it cannot.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,30 @@ from projects.models import ResourceGroup
 pytestmark = pytest.mark.django_db
 
 
-def plan_of(rows: QuerySet) -> str:
+def condition_of(index: str) -> str:
+    """The condition of a partial index, as PostgreSQL has it."""
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")  # all tables are small here
-    return rows.explain()
+        cursor.execute(
+            "SELECT pg_get_expr(indpred, indrelid) FROM pg_index WHERE indexrelid = %s::regclass",
+            [index],
+        )
+        return str(cursor.fetchone()[0])
+
+
+def sql_of(rows: QuerySet) -> str:
+    return str(rows.query).replace('"', "")
 
 
 def test_a_list_by_state_reads_what_is_not_success() -> None:
     failed = InstanceFilter({"state": "FAILED"}, Instance.objects.order_by())
     assert failed.is_valid()
-    assert "instance_list_by_state" in plan_of(failed.qs)
+    assert "project_id > 0" in condition_of("instance_list_by_state")
+    assert "instances_instance.project_id > 0" in sql_of(failed.qs)
 
 
 def test_the_queue_of_a_group_is_counted_in_both_lists() -> None:
-    plan = plan_of(with_use(ResourceGroup.objects.all()))
-    assert "instance_ready " in plan
-    assert "instance_ready_of_task " in plan
+    queues = sql_of(with_use(ResourceGroup.objects.all()))
+    assert "sort_key >= 0" in condition_of("instance_ready")
+    assert "sort_key >= 0" in queues and "NOT U0.limited" in queues
+    assert "AND limited" in condition_of("instance_ready_of_task")
+    assert "AND U0.limited AND" in queues or "AND U0.limited)" in queues
